@@ -122,6 +122,60 @@ def test_what_hides_is_found(hidden: dict[str, Any], escaped: bool) -> None:
         assert private.lower() not in redacted.lower(), redacted
 
 
+TAGS = "".join(chr(0xE0000 + ord(each)) for each in "Jane")
+ODD: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "circled letters": ({"name": "Ⓙⓐⓝⓔ", "city": "🅹🅰🅽🅴"}, ["Ⓙⓐⓝⓔ", "🅹🅰🅽🅴"]),
+    "letters of flags, Braille": ({"name": "🇯🇦🇳🇪", "city": "⠚⠁⠝⠑"}, ["🇯🇦🇳🇪", "⠚⠁⠝⠑"]),
+    "letters of mathematics, wide ones": (
+        {"name": "\U0001d4a5\U0001d4b6\U0001d4c3\U0001d452", "city": "\uff2a\uff41\uff4e\uff45"},
+        ["\U0001d4a5\U0001d4b6\U0001d4c3\U0001d452", "\uff2a\uff41\uff4e\uff45"],
+    ),
+    "tags, which nobody sees": ({"name": f"LOC{TAGS}"}, [TAGS]),
+    "private use": ({"name": "\ue001\ue002\ue003"}, ["\ue001\ue002\ue003"]),
+    "scripts": (
+        {"name": "محمد علي", "city": "김철수", "address": "สมชาย", "x": ["मोहन दास", "١٢٣٤٥"]},
+        ["محمد", "김철수", "สมชาย", "मोहन", "١٢٣٤٥"],
+    ),
+    "a telephone number for degrees": (
+        {"coordinates": {"latitude": "491711234567", "longitude": "-491711234567.25"}},
+        ["1711234567"],
+    ),
+    "a telephone number as degrees": (
+        {"coordinates": {"latitude": 491711234567, "longitude": -1711234567.5}},
+        ["171123"],
+    ),
+    "words behind degrees": ({"coordinates": {"latitude": "51°02'51\" Jane", "longitude": "3.7 Jane"}}, ["Jane"]),
+    "a telephone number for a day": ({"last_updated": "0171-12-3456", "x": "171.12.3456"}, ["12-3456", "12.3456"]),
+    "a telephone number for days": (
+        {"opening_times": {"exceptional_openings": [{"period_begin": "171/12/3456", "period_end": "0171-12-34"}]}},
+        ["171/12", "171-12"],
+    ),
+    "a telephone number for a version": ({"url": "https://h.io/01.71.12/34.56"}, ["01.71", "34.56"]),
+    "a telephone number as an exponent": ({"x_n": "1e491711234567", "id": "1.5E+4917112"}, ["491711"]),
+    "ids as names of members": (
+        dict.fromkeys(["C12E46L", "deadbeefcafe", "04A2B3C4", "Иван"], 1),
+        ["12E46", "beef", "A2B3", "Иван"],
+    ),
+}
+
+
+@pytest.mark.parametrize("escaped", [False, True], ids=["plain", "escaped"])
+@pytest.mark.parametrize(("hidden", "private"), ODD.values(), ids=ODD)
+def test_what_hides_in_odd_characters_and_numbers_is_found(
+    hidden: dict[str, Any], private: list[str], escaped: bool
+) -> None:
+    data = json.dumps({"id": "LOC1", **hidden}, ensure_ascii=escaped).encode()
+    redacted = json.dumps(json.loads(Redactor(KEY).document(data)), ensure_ascii=False)
+    for each in private:
+        assert each.lower() not in redacted.lower(), redacted
+
+
+def test_the_names_of_unknown_members_that_stay_are_known() -> None:
+    redactor = Redactor(KEY)
+    redactor.document(b'{"id": "LOC1", "x_vendor": {"b": 1}, "jane.doe": 1, "Jane Doe": 2, "name": "x"}')
+    assert list(redactor.unknown_names) == ["x_vendor", "jane.doe"]
+
+
 @pytest.mark.parametrize("encoding", ["cp1251", "koi8-r", "utf-16", "utf-32"])
 def test_no_name_survives_in_another_encoding(encoding: str) -> None:
     name = "\u0418\u0432\u0430\u043d"

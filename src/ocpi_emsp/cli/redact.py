@@ -27,6 +27,8 @@ from ocpi_emsp.codec.documents import GZIP
 from ocpi_emsp.findings import counted
 from ocpi_emsp.redact import Redactor
 
+_SHOWN_NAMES = 20
+
 
 def run(arguments: Arguments) -> int:
     """Redact every file; 0 where all of it is written, 1 where something is left out."""
@@ -41,7 +43,9 @@ def run(arguments: Arguments) -> int:
         writer.one(Source(arguments.paths[0], named=True), arguments.output)
     else:
         writer.all(inputs, Path(arguments.output))
-    return max(writer.status, _say_what_was_left_out(inputs))
+    status = max(writer.status, _say_what_was_left_out(inputs))
+    _say_which_names_stay(writer.redactor)
+    return status
 
 
 def _key(path: str) -> bytes:
@@ -49,6 +53,15 @@ def _key(path: str) -> bytes:
     if not key:
         raise Usage(f"{path}: expected a secret, found nothing")
     return key.encode()
+
+
+def _say_which_names_stay(redactor: Redactor) -> None:
+    """Nobody but a person can tell whether one of them is that of a driver."""
+    names = list(redactor.unknown_names)
+    if names:
+        more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+        shown = ", ".join(map(output.printable, names[:_SHOWN_NAMES]))
+        output.say(f"unknown members keep their names (rename one that identifies a person): {shown}{more}")
 
 
 def _say_what_was_left_out(inputs: Inputs) -> int:
@@ -67,7 +80,7 @@ def _say_what_was_left_out(inputs: Inputs) -> int:
 class _Writer:
     """Writes what is left of each file."""
 
-    _redactor: Redactor
+    redactor: Redactor
     status: int = field(default=0, init=False)
     _written: set[Path] = field(factory=set, init=False)
 
@@ -116,10 +129,10 @@ class _Writer:
         if data.startswith(GZIP):
             raise Usage(f"{name}: compressed with gzip: unpack it first")
         if not name.lower().endswith(HAR):
-            yield self._redactor.document(data)
+            yield self.redactor.document(data)
             return
         try:
-            yield redacted_har(data, self._redactor)
+            yield redacted_har(data, self.redactor)
         except NotHar as problem:
             raise Usage(f"{name}: {problem}") from None
 
@@ -130,7 +143,7 @@ class _Writer:
                 self.status = 1
                 yield b"\n"
             else:
-                yield self._redactor.document(line)
+                yield self.redactor.document(line)
 
 
 def _write(target: Path, source: str, pieces: Iterator[bytes]) -> None:

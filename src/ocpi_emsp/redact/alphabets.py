@@ -3,7 +3,9 @@
 Rules of this module:
 - a class holds the letters or digits of one Unicode category and of one length in UTF-8, so that neither the length in
   characters nor that in bytes changes; ASCII letters keep their case;
-- what is neither a letter nor a digit (white space, punctuation, signs, control characters) stands for itself.
+- symbols are a class as well, since there are letters among them (circled ones, those of flags, Braille), and so are
+  characters of private use and the invisible tags;
+- what is none of that (white space, punctuation, marks, control characters) stands for itself.
 """
 
 from __future__ import annotations
@@ -13,9 +15,10 @@ from functools import cache
 from string import ascii_lowercase, ascii_uppercase, digits
 
 _NOT_ZERO = digits[1:]
-_REPLACED = frozenset({"Ll", "Lu", "Lt", "Lm", "Lo", "Nd", "Nl", "No"})
+_REPLACED = frozenset({"Ll", "Lu", "Lt", "Lm", "Lo", "Nd", "Nl", "No", "So", "Co"})
+_TAGS = "".join(map(chr, range(0xE0020, 0xE007F)))
 _RANGES = {2: range(0x80, 0x800), 3: range(0x800, 0x10000), 4: range(0x10000, 0x33480)}
-"""Code points by their length in UTF-8, as far as they hold letters and digits."""
+"""Code points by their length in UTF-8, as far as they hold letters, digits and symbols."""
 
 
 def alphabet(character: str, *, first: bool = False) -> str | None:
@@ -25,6 +28,8 @@ def alphabet(character: str, *, first: bool = False) -> str | None:
     """
     if character.isascii():
         return _ascii(character, first)
+    if character in _TAGS:
+        return _TAGS
     category = unicodedata.category(character)
     if category not in _REPLACED:
         return None

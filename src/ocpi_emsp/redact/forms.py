@@ -19,7 +19,7 @@ from ocpi_emsp.codec.readings import TIMESTAMP, time_zones
 from ocpi_emsp.redact.words import WORDS
 
 _LONGEST_NUMBER: Final = 1000
-_EXPONENT: Final = re.compile("[eE]")
+_EXPONENT: Final = re.compile("[eE][+-]?(?P<absurd>(?=[1-9][0-9]{3}))?", re.ASCII)
 _WHOLE: Final = re.compile(r"[0-9]+(\.0+)", re.ASCII)
 _SCHEME: Final = re.compile(r"https?:", re.IGNORECASE)
 _OWNED: Final = re.compile(r"(?P<country>[A-Z]{2})([*-])(?P<party>[A-Z0-9]{3})\2(?=\S*[0-9])\S+", re.ASCII)
@@ -44,7 +44,7 @@ def fixed(text: str) -> set[int]:
     if TIMESTAMP.fullmatch(text.strip()):
         places |= {place for place, each in enumerate(text) if each.isascii() and each.isalpha()}
     if is_number(text) and (found := _EXPONENT.search(text)):
-        places |= set(range(found.start(), len(text)))
+        places |= set(range(found.start(), found.end() if found["absurd"] is not None else len(text)))
     return places
 
 

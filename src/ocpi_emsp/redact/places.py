@@ -50,13 +50,16 @@ _OF_OCPI_2_2: Final[Mapping[str, str]] = {
     **dict.fromkeys(("connector_standard", "connector_format", "connector_power_type"), "text"),
 }
 _MOMENT: Final = re.compile(
-    r"\s*(?:\d{4}-\d\d-\d\d(?:[Tt ]\s?[\d:.,]*\s?(?:[Zz]|[+-]\d\d(?::?\d\d)?)?)?"  # any day, with any time
-    r"|\d{1,4}[-./]\d{1,2}[-./]\d{1,4}(?: \d\d?:\d\d(?::\d\d)?)?|\d{1,2}:\d\d(?::\d\d)?)\s*",
+    r"\s*(?:(?:000[01]|[1-9]\d{3})-\d\d-\d\d|\d{4}-\d\d-\d\d[Tt ]\s?[\d:.,]*\s?(?:[Zz]|[+-]\d\d(?::?\d\d)?)?"
+    r"|(?:[0-3]?\d([-./])[0-3]?\d\1(?:19|20)?\d\d|(?:19|20)\d\d([-./])[0-3]?\d\2[0-3]?\d)(?: \d\d?:\d\d(?::\d\d)?)?"
+    r"|\d{1,2}:\d\d(?::\d\d)?)\s*",
     re.ASCII,
 )
+"""Days with and without a time, right or wrong, in the orders that people write; not every number with separators."""
 _CODE: Final = 3
 """Letters of the longest code."""
 _VERSION: Final = re.compile(r"\d(?:\.\d){0,2}(?:-d\d)?", re.ASCII)
+_MOST_DEGREES: Final = 1000
 _DEGREES: Final = re.compile(r"(\s*[+-]?\d+[.,])(\d+)(\s*)", re.ASCII)
 
 
@@ -83,7 +86,7 @@ def stays(text: str, place: Place) -> bool:
 
 
 def coarse(text: str) -> str | None:
-    """Degrees without their place in the degree, written alike; None for what is none.
+    """Degrees without their place in the degree, written alike; None for what is none, such as a telephone number.
 
     Whole degrees stay whole, and others stay between the same two, so that a range or a country has the same answer.
     """
@@ -92,7 +95,7 @@ def coarse(text: str) -> str | None:
         exact = Decimal(text.strip().replace(",", ".")).quantize(Decimal("1.000000"))
     except InvalidOperation:
         return None
-    if not exact.is_finite():
+    if not exact.is_finite() or abs(exact) >= _MOST_DEGREES:
         return None
     is_whole = exact == exact.to_integral_value()
     if found is None:

@@ -21,6 +21,7 @@ from attrs import define
 
 from ocpi_emsp.codec import parse
 from ocpi_emsp.errors import NotJson
+from ocpi_emsp.redact.forms import is_number
 from ocpi_emsp.redact.places import ALL, OBJECT, UNKNOWN, Place, coarse, place_of, stays
 from ocpi_emsp.redact.stand_ins import StandIns
 from ocpi_emsp.redact.urls import is_url, redacted_path, redacted_url
@@ -33,9 +34,14 @@ _TOKEN: Final = re.compile(
 _UNIT: Final = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.|.", re.DOTALL
 )
-_NUMBER: Final = re.compile(r"(-?)([0-9.]+)(.*)", re.ASCII)
+_NUMBER: Final = re.compile(r"([+-]?)([0-9.]+)(.*)", re.ASCII)
+_ABSURD: Final = re.compile(r"([eE][+-]?)([1-9][0-9]{3,})", re.ASCII)
+"""An exponent that is none of a quantity."""
 _NAME: Final = re.compile(r"[A-Za-z_$@][A-Za-z_$./:~-]*(?:[0-9]{1,2}[A-Za-z_$./:~-]*){0,3}", re.ASCII)
 _LONGEST_NAME: Final = 64
+_ID: Final = re.compile(r"[0-9a-f]{8,}|[0-9A-F]{8,}|.*[A-Z][0-9]+[A-Z].*", re.ASCII)
+"""Digits among capital letters, or hexadecimal ones alone: an id, and no name that a program has."""
+_MOST_NAMES: Final = 1000
 _NO_TEXT: Final = re.compile("[\udc80-\udcff]")
 _NO_ESCAPE: Final = "\\q"
 """A backslash before a letter that JSON does not escape."""
@@ -50,8 +56,10 @@ class Redactor:
 
     def __init__(self, key: bytes | None = None, *, parties: bool = False, keep: Iterable[str] = ()) -> None:
         self._stand_ins = StandIns(key or secrets.token_bytes(32), parties=parties)
-        self._parties = parties
         self._keep = frozenset(keep)
+        self.unknown_names: dict[str, None] = {}
+        """Names of members that OCPI does not know, which stay since they read as names that a program has; at most
+        1,000. One that identifies has to be replaced by hand."""
 
     def document(self, data: bytes) -> bytes:
         """Return a payload, JSON or not, without what identifies; it has as many bytes as before if it is UTF-8."""
@@ -100,7 +108,9 @@ class Redactor:
         name = _said(written)
         if around is ALL or name in self._keep or place_of(name) is not UNKNOWN:
             return written
-        if "object" in around and len(name) <= _LONGEST_NAME and _NAME.fullmatch(name):
+        if "object" in around and len(name) <= _LONGEST_NAME and _NAME.fullmatch(name) and not _ID.fullmatch(name):
+            if len(self.unknown_names) < _MOST_NAMES:
+                self.unknown_names[name] = None
             return written
         return self._rewritten(written, UNKNOWN)
 
@@ -116,7 +126,13 @@ class Redactor:
             return degrees
         found = _NUMBER.fullmatch(written)
         assert found is not None
-        return found[1] + self._stand_ins.of(found[2]) + found[3]
+        return self._digits(found)
+
+    def _digits(self, number: re.Match[str]) -> str:
+        """The stand-in of a number, by its sign, its digits and its exponent."""
+        sign, digits, exponent = number.groups()
+        found = _ABSURD.fullmatch(exponent)
+        return sign + self._stand_ins.of(digits) + (found[1] + self._stand_ins.of(found[2]) if found else exponent)
 
     def _rewritten(self, written: str, place: Place) -> str:
         """A text in its quotes, by its stand-in, each character escaped if it was."""
@@ -137,6 +153,8 @@ class Redactor:
             return self._stand_ins.party(text) if len(text) <= 3 else self._stand_ins.of(text)
         if "coordinate" in place and (degrees := coarse(text)) is not None:
             return degrees
+        if "coordinate" in place and is_number(text) and (found := _NUMBER.fullmatch(text)) is not None:
+            return self._digits(found)
         return redacted_url(text, self._stand_ins)
 
 
