@@ -54,7 +54,7 @@ unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 # Against software of others, each in an environment of its own, over real HTTP.
-FOREIGN := celery extrawest_ocpi ocpplab_ocpi_211_sdk
+FOREIGN := celery extrawest_ocpi ocpplab_ocpi_211_sdk prometheus
 $(FOREIGN:%=.venv-%/.made): .venv-%/.made: tests/software/%/requirements.txt
 	$(PYTHON) -m venv --clear .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
