@@ -28,8 +28,8 @@ owner of a row, in upper case: the CPO for what a CPO sent, you for your tokens.
 _DIALECTS: Final[tuple[Dialect, ...]] = (postgresql.dialect(), sqlite.dialect())  # type: ignore[no-untyped-call]
 _COLUMNS: Final = "| column | PostgreSQL | SQLite | NULL | meaning |\n|---|---|---|---|---|\n"
 TABLES: Final = {
-    "ocpi_locations": "locations, without their EVSEs",
-    "ocpi_evses": "EVSEs with their connectors; `id` is the uid",
+    "ocpi_locations": "locations, with their EVSEs until one of these changes, then without",
+    "ocpi_evses": "EVSEs with their connectors, but those in the row of their location; `id` is the uid",
     "ocpi_sessions": "sessions",
     "ocpi_tariffs": "tariffs, as they are now",
     "ocpi_tariff_versions": "what tariffs said before; `id` is the tariff's",

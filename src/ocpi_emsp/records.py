@@ -91,7 +91,8 @@ class Record:
     """The typed view of the document, or one with its attributes, if the flow has it: a store fills its query columns
     from it."""
     revision: int = field(default=0, eq=False)
-    """The number of puts of the record: 1 for a new one. Set by the store."""
+    """The number of puts of the record, those of one transaction counted once or each: 1 for a new one. Set by the
+    store."""
     sequence: int = field(default=0, eq=False)
     """The position among the records of its kind, in the order of their first put. Set by the store."""
     missing_since: datetime | None = field(default=None, eq=False)

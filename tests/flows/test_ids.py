@@ -13,6 +13,7 @@ from flows.support import Peer, at, offline_emsp, peer, serve
 from flows.telling import IDS, TOKEN, Seen, records
 from ocpi_emsp import Emsp, Policy
 from ocpi_emsp.findings import Severity
+from ocpi_emsp.flows.inbound.evses import evses_in
 from ocpi_emsp.ports import NAMES, Kind
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.cpo import samples
@@ -213,9 +214,10 @@ def test_a_sync_of_a_module_is_one_id_which_its_objects_get(cpo: Peer, seen: See
     cpo.emsp.partner("NL-TNM").sync(modules=["locations", "tariffs"])
     (locations, tariffs), _ = seen.ids()
     assert locations != tariffs
-    stored = records(cpo.store, Kind.LOCATION, Kind.EVSE)
-    assert len(stored) > 1
-    assert {record.correlation_id for record in stored} == {locations}
+    stored = records(cpo.store, Kind.LOCATION)
+    evses = [each for location in stored for each in evses_in(location)]
+    assert len(evses) > 1
+    assert {record.correlation_id for record in (*stored, *evses)} == {locations}
     checkpoints = {record.key.id: record.correlation_id for record in records(cpo.store, Kind.CHECKPOINT)}
     assert checkpoints["locations"] == locations
     assert checkpoints["tariffs"] == tariffs

@@ -240,11 +240,11 @@ def test_a_hub_brings_a_number_of_parties() -> None:
 def test_a_sync_ends_where_there_is_no_room_and_stores_no_half_page() -> None:
     """Without the quota: 30 locations. Refusing object by object: a location without some of its EVSEs."""
     found = list[Any]()
-    with synced(limits=limits(objects=60), listen=found) as pair:
+    with synced(limits=limits(objects=20), listen=found) as pair:
         pair.cpo.lists["locations"] = [listed_location(number) for number in range(30)]
         report = pair.pull()
         assert (report.ended.value, report.created) == ("failed", 20)
-        assert "NL-TNM may store 60 objects here" in report.reason
+        assert "NL-TNM may store 20 objects here" in report.reason
         assert (len(pair.ids(Kind.LOCATION)), len(pair.ids(Kind.EVSE))) == (20, 40)
         again = pair.pull()
         assert (again.ended.value, again.created) == ("failed", 0)

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import anyio
-from attrs import define
+from attrs import define, evolve
 
 from client.support import Mode, facing, register_tnm
 from ocpi_emsp import Emsp, PartyId
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.events import Event
+from ocpi_emsp.flows.inbound.evses import evses_of
 from ocpi_emsp.flows.parties.party import checkpoint_key, find_party, put_party
 from ocpi_emsp.flows.sync.checkpoint import Checkpoint, get_checkpoint
 from ocpi_emsp.ports import Key, Kind, Query, Record, Store
@@ -88,12 +89,15 @@ class Synced:
         return self.emsp.handle(Request(method, target, headers=headers, body=encode(body))).status
 
     def records(self, kind: str) -> list[Record]:
-        """Everything of a kind, in the order of creation."""
+        """Everything of a kind, in the order of creation; EVSEs wherever they are stored, by location."""
 
         async def read(store: Store) -> list[Record]:
             async with store.transaction(read_only=True) as tx:
                 query = Query(kind=kind, country_code="NL", party_id="TNM", limit=100_000)
-                return list((await tx.page(query)).records)
+                if kind != Kind.EVSE:
+                    return list((await tx.page(query)).records)
+                locations = (await tx.page(evolve(query, kind=Kind.LOCATION))).records
+                return [evse for location in locations for evse in await evses_of(tx, location)]
 
         return run(read(lift_store(self.store, in_place)))
 

@@ -5,13 +5,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from client.support import MODES, Mode
 from ocpi_emsp.codec.strict import decode_struct
 from ocpi_emsp.flows.locations import apart, inbound
 from ocpi_emsp.models import Evse, Location
-from ocpi_emsp.ports import Kind
 from sync.support import OLD, Synced, location, moved, on_sqlite, synced
 
 EVSES = tuple[Evse, ...]
@@ -46,19 +46,34 @@ def said(pair: Synced) -> Any:
     reports.append(pair.pull(since=OLD))
     names = ("created", "updated", "unchanged", "stale", "rejected", "notes", "rejections")
     of = [[getattr(report, name) for name in names] for report in reports]
-    return of, [
-        (each.key, each.document, each.last_updated, each.received_at, each.revision)
-        for kind in (Kind.LOCATION, Kind.EVSE)
-        for each in pair.records(kind)
-    ]
+    return (
+        of,
+        [*map(as_read, pair.emsp.locations.list()), *map(as_read, pair.emsp.evses.list())],
+        [
+            (each.document, each.received_at, each.last_updated)
+            for number in range(12)
+            if (each := pair.emsp.locations.document("NL-TNM", f"LOC{number}")) is not None
+        ],
+    )
+
+
+def as_read(view: object) -> Any:
+    return msgspec.to_builtins(view)
+
+
+async def otherwise(*_: object) -> None:
+    """What is not stored whole is read otherwise."""
 
 
 def test_it_is_stored_and_reported_as_what_is_read_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     with synced() as pair:
         found = said(pair)
+    monkeypatch.setattr(inbound, "store_whole", otherwise)
+    with synced() as apart_at_once:
+        assert said(apart_at_once) == found
     monkeypatch.setattr(inbound, "apart_of", lambda _: None)
     with synced() as expected:
-        assert found == said(expected)
+        assert said(expected) == found
     assert found[0][0][:1] == [11]
 
 
@@ -95,13 +110,28 @@ def test_a_new_location_is_read_once(decoded: list[Any]) -> None:
     with synced() as pair:
         pair.cpo.lists["locations"] = [location(number) for number in range(25)]
         assert pair.pull().created == 25
-    assert decoded == [Location, EVSES] * 25
+    assert decoded == [Location] * 25
 
 
-def test_no_evse_is_read_of_what_did_not_change(sqlite_with_schema: Path, decoded: list[Any]) -> None:
+def test_nothing_is_read_of_what_did_not_change(sqlite_with_schema: Path, decoded: list[Any]) -> None:
     with on_sqlite(sqlite_with_schema) as pair:
         pair.cpo.lists["locations"] = [location(number) for number in range(25)]
         pair.pull()
+        decoded.clear()
+        assert pair.pull(since=OLD).unchanged == 25
+    assert decoded == []
+
+
+def test_no_evse_is_read_of_a_location_that_changed_before(sqlite_with_schema: Path, decoded: list[Any]) -> None:
+    with on_sqlite(sqlite_with_schema) as pair:
+        pair.cpo.lists["locations"] = [location(number) for number in range(25)]
+        pair.pull()
+        pair.clock.advance(days=1)
+        pair.cpo.lists["locations"] = [
+            moved(location(number), pair.clock.now(), name="another") for number in range(25)
+        ]
+        pair.clock.advance(hours=1)
+        assert pair.pull(since=OLD).updated == 25
         decoded.clear()
         assert pair.pull(since=OLD).unchanged == 25
     assert decoded == [Location] * 25

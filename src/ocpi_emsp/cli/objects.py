@@ -30,7 +30,17 @@ from ocpi_emsp.codec.patch import items, join, members
 from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.models import TokenType
 from ocpi_emsp.ports import BlockingTransaction, Key, Kind, Owner, Query, Record
-from ocpi_emsp.resources.records import as_stored, listed_at, names_party, party_key, queries_at, received_key
+from ocpi_emsp.resources.records import (
+    as_stored,
+    listed_at,
+    listed_evses,
+    names_party,
+    party_key,
+    queries_at,
+    received_key,
+    stored_evse,
+    stored_evses,
+)
 from ocpi_emsp.wire.redaction import HIDDEN
 
 if TYPE_CHECKING:
@@ -71,6 +81,8 @@ def _list(store: SqlStore, arguments: Arguments) -> None:
         with reading(store) as tx:
             if at is not None:
                 return _first(tx, queries_at(owner, at, limit, after))
+            if kind == Kind.EVSE:
+                return list(listed_evses(tx, query)[:limit])
             return [_whole(tx, record) for record in tx.page(query).records]
 
     if (status := getattr(arguments, "status", None)) is None:
@@ -131,7 +143,7 @@ def _found(tx: BlockingTransaction, key: Key, at: datetime | None) -> list[Recor
     """The object of a key, or what it was at a moment."""
     if at is not None:
         return _first(tx, (evolve(query, id=key.id) for query in queries_at(key[1:3], at, 1)))
-    record = tx.get(key)
+    record = stored_evse(tx, key) if key.kind == Kind.EVSE else tx.get(key)
     return [] if record is None else [record]
 
 
@@ -192,7 +204,7 @@ def _whole(tx: BlockingTransaction, record: Record) -> Record:
         return evolve(record, document=_without_secrets(record.document))
     if record.key.kind != Kind.LOCATION:
         return record
-    evses = tx.children(record.key)
+    evses = stored_evses(tx, record)
     try:
         document = as_stored(record, evses)
     except OcpiError:  # it is no object to put EVSEs into

@@ -5,17 +5,20 @@ Rules of this module: a document that this library wrote has to be readable; a p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import msgspec
+from attrs import evolve
 
+from ocpi_emsp._bridge import LiftedTransaction, in_place, run
 from ocpi_emsp.codec import decode
 from ocpi_emsp.codec.patch import members
 from ocpi_emsp.flows.commands.reservations import Reservation
 from ocpi_emsp.flows.commands.session_match import PendingMatch
 from ocpi_emsp.flows.commands.states import read_command
+from ocpi_emsp.flows.inbound.evses import evses_after, evses_of, find_evse
 from ocpi_emsp.flows.inbound.stored import received_key
 from ocpi_emsp.flows.inbound.tariff_versions import listed_at, queries_at
 from ocpi_emsp.flows.locations.read import as_stored
@@ -24,19 +27,22 @@ from ocpi_emsp.flows.parties.party import Party, party_key
 from ocpi_emsp.flows.serving.rejections import rejection_of
 from ocpi_emsp.flows.tokens.authorization_records import Decision
 from ocpi_emsp.flows.tokens.store import TokenWithExtensions, valid_token_with_extensions
-from ocpi_emsp.ports import AUTHORIZATION, REJECTION, STARTS, Entry, Kind
+from ocpi_emsp.ports import AUTHORIZATION, REJECTION, STARTS, BlockingTransaction, Entry, Key, Kind, Query, Record
 from ocpi_emsp.pricing.stored import of_document
 
 __all__ = [
     "TokenWithExtensions",
     "as_stored",
     "listed_at",
+    "listed_evses",
     "names_party",
     "party_key",
     "queries_at",
     "read_details",
     "read_document",
     "received_key",
+    "stored_evse",
+    "stored_evses",
     "valid_token_with_extensions",
 ]
 
@@ -55,6 +61,22 @@ def read_document(kind: str, document: bytes) -> Any:
     Raises OcpiError; for a document of our own also RecursionError, and DecodeError of msgspec.
     """
     return _READERS.get(kind, members)(document)
+
+
+def stored_evses(tx: BlockingTransaction, location: Record) -> Sequence[Record]:
+    """The EVSEs of a location, wherever they are stored."""
+    return run(evses_of(LiftedTransaction.of(tx, in_place), location))
+
+
+def stored_evse(tx: BlockingTransaction, key: Key) -> Record | None:
+    """An EVSE, wherever it is stored, or None."""
+    return run(find_evse(LiftedTransaction.of(tx, in_place), key))
+
+
+def listed_evses(tx: BlockingTransaction, query: Query) -> Sequence[Record]:
+    """The next EVSEs of the owner of a query, by location; the sequence of each is its place in this list alone."""
+    locations = evolve(query, kind=Kind.LOCATION, after=0)
+    return run(evses_after(LiftedTransaction.of(tx, in_place), locations, query.after))
 
 
 def _decision(entry: Entry) -> Any:

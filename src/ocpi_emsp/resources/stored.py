@@ -11,7 +11,7 @@ from attrs import field, frozen
 from ocpi_emsp.check import check
 from ocpi_emsp.codec import decode
 from ocpi_emsp.findings import Report
-from ocpi_emsp.flows.inbound.stored import Whole, as_shown, find, reader, received_key
+from ocpi_emsp.flows.inbound.stored import Reader, Whole, as_shown, find, reader, received_key
 from ocpi_emsp.listing import Items
 from ocpi_emsp.party_id import PartyId, PartyLike, codes_of
 from ocpi_emsp.ports import Record
@@ -90,9 +90,11 @@ class Stored(Resource, Generic[T]):
             value = shape.read(record)
             return value if select(value) else None
 
-        owner = codes_of(party)
-        read = reader(self._contexts(), shape.kind, owner, date_from=date_from, date_to=date_to, whole=shape.whole)
-        return Items(read, after=after, limit=limit, select=selected, page=PAGE)
+        return Items(self._reader(party, date_from, date_to), after=after, limit=limit, select=selected, page=PAGE)
+
+    def _reader(self, party: PartyLike | None, date_from: datetime | None, date_to: datetime | None) -> Reader:
+        kind, whole, owner = self._shape.kind, self._shape.whole, codes_of(party)
+        return reader(self._contexts(), kind, owner, date_from=date_from, date_to=date_to, whole=whole)
 
     async def _find(self, party: PartyLike, object_id: str, parent: str) -> Record | None:
         key = received_key(self._shape.kind, PartyId.of(party), object_id, parent)

@@ -161,7 +161,8 @@ class _MemoryTransaction:
             self._records_before.setdefault(row.key, None)
         else:
             self._remember(row)
-            records.replace(row, record, row.revision + 1, charge_of(record))
+            before = self._records_before[row.key]
+            records.replace(row, record, 1 if before is None else before.revision + 1, charge_of(record))
 
     async def delete(self, key: Key) -> None:
         key = owned(key)

@@ -21,6 +21,7 @@ from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import InvalidObject, NotJson, OcpiError, UnknownObject
 from ocpi_emsp.flows.cdrs.surroundings import Gatherer
 from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.inbound.evses import find_evse
 from ocpi_emsp.flows.inbound.stored import received_key
 from ocpi_emsp.flows.inbound.tariff_versions import version_at, versions_at
 from ocpi_emsp.flows.parties.hub_owners import connection_of
@@ -142,10 +143,12 @@ async def _location(tx: Transaction, cdr: Key, copy: Location) -> Location | Non
     """The stored location with the EVSE of the CDR, of which the CDR has a copy; None where none is readable."""
     key = Key(Kind.LOCATION, cdr.country_code, cdr.party_id, copy.id)
     location = await _read(tx, key, Location)
-    if location is None or len(copy.evses) != 1:
-        return location
-    evse = await _read(tx, key._replace(kind=Kind.EVSE, id=copy.evses[0].uid, parent=key.id), Evse)
-    return location if evse is None else evolve(location, evses=(evse,))
+    if location is None:
+        return None
+    used = key._replace(kind=Kind.EVSE, id=copy.evses[0].uid, parent=key.id) if len(copy.evses) == 1 else None
+    record = None if used is None else await find_evse(tx, used)
+    evse = None if record is None else _decoded(record, Evse)
+    return evolve(location, evses=() if evse is None else (evse,))
 
 
 async def _read(tx: Transaction, key: Key, model: type[T]) -> T | None:

@@ -13,6 +13,7 @@ from attrs import frozen
 
 from ocpi_emsp.codec import decode
 from ocpi_emsp.errors import OcpiError
+from ocpi_emsp.flows.inbound.evses import evses_of, is_whole
 from ocpi_emsp.models import Connector, Evse
 from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction
 from ocpi_emsp.pricing.places import ChargingPlace, plain_evse_id
@@ -38,7 +39,7 @@ async def known_place(tx: Transaction, cdr: Key, place: ChargingPlace) -> Place:
         return Place(KnownPlace(location=False if has_any and place.location_id else None))
     if not (place.evse_uid or place.evse_id):
         return Place(KnownPlace(location=True))
-    evse = await _evse(tx, location.key, place)
+    evse = await _evse(tx, location, place)
     if isinstance(evse, KnownPlace):
         return Place(evse)
     named = (place.connector_id or "").upper()
@@ -62,13 +63,13 @@ async def _location(tx: Transaction, cdr: Key, location_id: str) -> Record | Non
     return next(iter((await tx.page(query)).records), None)
 
 
-async def _evse(tx: Transaction, location: Key, used: ChargingPlace) -> Evse | KnownPlace:
+async def _evse(tx: Transaction, location: Record, used: ChargingPlace) -> Evse | KnownPlace:
     """The stored EVSE, or what can be said of it where there is none that can be read."""
-    record = (
-        await tx.get(location._replace(kind=Kind.EVSE, id=used.evse_uid, parent=location.id)) if used.evse_uid else None
-    )
+    record = None
+    if used.evse_uid and not is_whole(location):
+        record = await tx.get(location.key._replace(kind=Kind.EVSE, id=used.evse_uid, parent=location.key.id))
     if record is None:
-        children = await tx.children(location)
+        children = await evses_of(tx, location)
         record = _named(children, used)
         if record is None:
             return KnownPlace(location=True, evse=False if children else None)

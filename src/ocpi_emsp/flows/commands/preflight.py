@@ -19,6 +19,7 @@ from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.findings import Finding, Rule, Severity
 from ocpi_emsp.flows.commands.states import Command
 from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.inbound.evses import evses_of
 from ocpi_emsp.flows.parties.hub_owners import holders
 from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.models import (
@@ -158,7 +159,7 @@ class _Check:
     async def _evses(self, location_id: str) -> list[Evse] | None:
         """The EVSEs of a location; None where it is not known."""
         for location in await holders(self.context, self.tx, self.party, Kind.LOCATION, location_id):
-            evses = await self.tx.children(location.key)
+            evses = await evses_of(self.tx, location)
             return [decode(Evse, each.document, updated=each.last_updated) for each in evses]
         return None
 

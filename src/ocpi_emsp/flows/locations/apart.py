@@ -44,13 +44,13 @@ class Apart:
             return None
         if any(each.missing_since is not None for each in stored):
             return None
-        location = _read(Location, self.shell)
+        location = read_struct(Location, self.shell)
         return location if location is not None and location.last_updated <= old.last_updated else None
 
     def pushed(self, incoming: Incoming) -> Pushed | None:
         """It as a location of which nothing is stored; None where it is not accepted."""
-        location = _read(Location, self.shell)
-        read = _read(_EVSES, self.listed) if self.evses else ()
+        location = read_struct(Location, self.shell)
+        read = read_struct(_EVSES, self.listed) if self.evses else ()
         if location is None or read is None:
             return None
         key = incoming.location_key
@@ -59,8 +59,8 @@ class Apart:
         return Pushed(location.id, location.last_updated, location, self.shell, records)
 
 
-def _read(kind: Any, document: bytes) -> Any:
-    """Structs of what the strict lane accepts, or None."""
+def read_struct(kind: Any, document: bytes) -> Any:
+    """A struct of what the strict lane accepts, or None."""
     try:
         return decode_struct(kind, document)
     except NotJson:
@@ -81,6 +81,9 @@ def cut_apart(document: bytes) -> Apart | None:
 
 def apart_of(incoming: Incoming) -> Apart | None:
     """The location of a pulled body taken apart; None for one that is read otherwise."""
-    if not incoming.pulled or incoming.policy.needs_rules:
-        return None
-    return cut_apart(incoming.request.body)
+    return cut_apart(incoming.request.body) if is_read_strictly(incoming) else None
+
+
+def is_read_strictly(incoming: Incoming) -> bool:
+    """Whether what is pulled is accepted where the strict lane accepts it: no policy asks for more."""
+    return incoming.pulled and not incoming.policy.needs_rules

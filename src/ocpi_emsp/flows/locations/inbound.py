@@ -19,6 +19,7 @@ from ocpi_emsp.codec.patch import Members, as_items, identity, members, merge_me
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.codec.repeated import repetitions
 from ocpi_emsp.errors import UnknownLocation, UnknownObject
+from ocpi_emsp.flows.inbound.evses import evses_of, find_evse, parts_of, taken_apart
 from ocpi_emsp.flows.inbound.merging import leave_if_large, merged, merges_aside
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
 from ocpi_emsp.flows.inbound.stored import current
@@ -44,6 +45,7 @@ from ocpi_emsp.flows.locations.store import (
     store_location,
     store_new_location,
 )
+from ocpi_emsp.flows.locations.whole import store_whole
 from ocpi_emsp.models import Connector, Evse, Location
 from ocpi_emsp.ports import Key, Kind, Record, Transaction, prefetch
 from ocpi_emsp.routes import incoming as incoming_route
@@ -60,7 +62,7 @@ async def get_location(incoming: Incoming) -> Response:
     """A location as stored, with its EVSEs."""
     async with incoming.context.store.transaction(read_only=True) as tx:
         location = await _location(incoming, tx)
-        return incoming.answer(assemble(location, await tx.children(location.key)))
+        return incoming.answer(assemble(location, await evses_of(tx, location)))
 
 
 async def get_evse(incoming: Incoming) -> Response:
@@ -99,7 +101,11 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
     """Insert or replace the location that the body holds. Raises NotJson, InvalidObject before anything is written."""
     key = incoming.location_key
     old = await location_at(incoming, tx, incoming.request.body)
-    stored = await tx.children(key) if old is not None else ()
+    if (found := await store_whole(incoming, tx, old)) is not None:
+        return found
+    stored: Sequence[Record] = ()
+    if old is not None:
+        old, stored = await parts_of(tx, old)
     if (found := await _store_apart(incoming, tx, old, stored)) is not None:
         return found
     body = incoming.request.body
@@ -172,9 +178,10 @@ async def put_evse(incoming: Incoming) -> Response:
 
 
 async def _location_of_evse(incoming: Incoming, tx: Transaction) -> Record | None:
-    """The location that the URL names; its EVSE there is read with it."""
+    """The location that the URL names, taken apart; its EVSE there is read with it."""
     await prefetch(tx, [incoming.location_key, _evse_key(incoming)])
-    return await location_at(incoming, tx)
+    location = await location_at(incoming, tx)
+    return None if location is None else await taken_apart(tx, location)
 
 
 async def put_connector(incoming: Incoming) -> Response:
@@ -204,7 +211,7 @@ async def patch_location(incoming: Incoming) -> Response:
         await location_at(incoming, tx)
         record = await known(incoming, tx, key)
         if record is not None:
-            stored = await tx.children(key)
+            record, stored = await parts_of(tx, record)
             whole = joined(record, stored)
             leave_if_large(incoming, whole, _merge_location)
             await name_patched(incoming, tx, incoming.parts)
@@ -302,7 +309,7 @@ def _unknown_location(incoming: Incoming) -> UnknownLocation:
 
 
 async def _evse(incoming: Incoming, tx: Transaction) -> Record:
-    record = await tx.get(_evse_key(incoming))
+    record = await find_evse(tx, _evse_key(incoming))
     if record is None:
         raise await _unknown_evse(incoming, tx)
     return record

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from ocpi_emsp.codec.moments import said_at
+from ocpi_emsp.flows.inbound.evses import evses_of, is_whole, parts_of, without_evses
 from ocpi_emsp.flows.inbound.moves import hubs_copy, is_the_same, name_other_owner, stays_at_home, tell_moved
 from ocpi_emsp.flows.inbound.request import Incoming
 from ocpi_emsp.flows.inbound.upsert import onward
@@ -34,18 +35,21 @@ async def location_at(incoming: Incoming, tx: Transaction, received: bytes = b""
         await name_other_owner(incoming, tx, key, received)
     if copy is None:
         return record
-    evses = await tx.children(copy.key)
+    evses = await evses_of(tx, copy)
     if not is_the_same(incoming, copy, joined(copy, evses), received):
         return record
     if received:
         read(evolve(incoming, deviations=[]), received, is_whole=True)  # what is refused moves nothing
-    await _move(tx, copy, evses, record, key)
+    await _move(tx, without_evses(copy) if is_whole(copy) else copy, evses, record, key)
     await tell_moved(incoming, tx, copy, key, assemble(copy, evses))
     return await tx.get(key)
 
 
 async def _move(tx: Transaction, copy: Record, evses: Sequence[Record], record: Record | None, key: Key) -> None:
-    known = {evse.key.id: evse for evse in await tx.children(key)} if record is not None else {}
+    known = dict[str, Record]()
+    if record is not None:
+        record, stored = await parts_of(tx, record)
+        known = {evse.key.id: evse for evse in stored}
     moved = evolve(copy, key=key)
     if record is None or said_at(copy.document) > said_at(record.document):
         await tx.put(moved if record is None else onward(record, moved))

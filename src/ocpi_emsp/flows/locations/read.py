@@ -8,6 +8,7 @@ import msgspec
 from attrs import evolve
 
 from ocpi_emsp.codec.patch import Members, join, members
+from ocpi_emsp.flows.inbound.evses import evses_of
 from ocpi_emsp.flows.inbound.stored import current, raw_time
 from ocpi_emsp.ports import Record, Transaction
 
@@ -34,13 +35,14 @@ def _dated(location: Record, evses: Iterable[bytes]) -> Members:
 def _with(location: Record, evses: Iterable[bytes]) -> Members:
     parts = members(location.document)
     if below := b",".join(evses):
+        parts.pop("evses", None)  # they are the last member, wherever they are stored
         parts["evses"] = msgspec.Raw(b"[" + below + b"]")
     return parts
 
 
 async def whole_location(tx: Transaction, location: Record) -> Record:
     """The location with its EVSEs; received when the newest part of it was, under that part's correlation id."""
-    evses = await tx.children(location.key)
+    evses = await evses_of(tx, location)
     newest = max((location, *evses), key=lambda record: record.received_at)
     return evolve(
         location,

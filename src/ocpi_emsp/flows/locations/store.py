@@ -24,6 +24,7 @@ from ocpi_emsp.codec.patch import as_items, join, members
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.codec.restated import Restated
 from ocpi_emsp.events import EvseReceived, EvseRemoved, LocationReceived
+from ocpi_emsp.flows.inbound.evses import parts_of
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
 from ocpi_emsp.flows.inbound.stored import current
 from ocpi_emsp.flows.inbound.twins import EVSES, has_twins, name_connectors, repeated_places, store_beside
@@ -41,7 +42,7 @@ from ocpi_emsp.flows.locations.pushed import Pushed, evse_record
 from ocpi_emsp.flows.locations.read import assemble
 from ocpi_emsp.flows.locations.room import require_room_for_evse, room_for_location
 from ocpi_emsp.models import Connector, Evse, Location, Status
-from ocpi_emsp.ports import Key, Record, Transaction
+from ocpi_emsp.ports import Record, Transaction
 from ocpi_emsp.routes import incoming as incoming_route
 
 _PUT_EVSE = incoming_route("locations.put_evse")
@@ -228,9 +229,10 @@ def _said(pushed: Pushed) -> Iterator[datetime]:
         yield said_at(evse.document) if older is None else older.last_updated
 
 
-async def remove_evses(incoming: Incoming, tx: Transaction, location: Key) -> int:
+async def remove_evses(incoming: Incoming, tx: Transaction, location: Record) -> int:
     """Mark the EVSEs of a location that its CPO does not list any more; how many were not marked yet."""
-    return sum([await _remove(incoming, tx, record) is not None for record in await tx.children(location)])
+    _, evses = await parts_of(tx, location)
+    return sum([await _remove(incoming, tx, record) is not None for record in evses])
 
 
 async def _remove(incoming: Incoming, tx: Transaction, record: Record) -> Record | None:

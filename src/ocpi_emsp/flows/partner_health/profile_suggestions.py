@@ -21,6 +21,7 @@ from ocpi_emsp.codec.readings import time_zones
 from ocpi_emsp.codec.zones import naive_timestamps
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.credentials.places import Places
+from ocpi_emsp.flows.inbound.evses import evses_of
 from ocpi_emsp.flows.locations.read import joined
 from ocpi_emsp.flows.parties.hub_owners import known_owners, owners_behind
 from ocpi_emsp.flows.parties.owner_evidence import EVSE_ID, MEMBERS, OPERATOR_NAME, read_owner, text_at
@@ -164,7 +165,7 @@ async def _has_its_session(tx: Transaction, cdr: Record) -> bool:
 async def _own_locations(tx: Transaction, party: Party, seen: _Seen) -> list[Record]:
     """Those that are stored as the party's own, each with its EVSEs: it may be that they are not."""
     own = [each for each in seen.records[Kind.LOCATION] if each.key[1:3] == party.owner]
-    return [evolve(each, document=joined(each, await tx.children(each.key))) for each in own]
+    return [evolve(each, document=joined(each, await evses_of(tx, each))) for each in own]
 
 
 def owner_from(party: Party, locations: Sequence[bytes]) -> Iterator[Suggestion]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ocpi_emsp.check import check
 from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.inbound.evses import evses_in, is_whole, without_evses
 from ocpi_emsp.flows.inbound.stored import every, reader
 from ocpi_emsp.flows.serving.rejections import list_rejections
 from ocpi_emsp.models import Cdr, Evse, Location, Session, Tariff
@@ -46,11 +47,17 @@ async def partner_report(context: Context, country_code: str, party_id: str) -> 
     report = PartnerReport(party=f"{country_code}-{party_id}")
     for kind in _KINDS:
         async for record in every(reader(context, kind, (country_code, party_id)), _PAGE):
-            _add(report, record, context)
+            for each in _parts(record):
+                _add(report, each, context)
     for rejection in await list_rejections(context, country_code, party_id, _REJECTIONS):
         source = f"{rejection.method} {rejection.path}"
         report.add(source, _object(rejection.route), rejection.findings, rejection.body, rejection.at, accepted=False)
     return report
+
+
+def _parts(record: Record) -> list[Record]:
+    """A location without its EVSEs and these, also where they are stored in its record."""
+    return [without_evses(record), *evses_in(record)] if is_whole(record) else [record]
 
 
 def _add(report: PartnerReport, record: Record, context: Context) -> None:

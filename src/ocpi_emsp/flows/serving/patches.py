@@ -20,8 +20,8 @@ from ocpi_emsp.codec.newer import names_of_patch
 from ocpi_emsp.codec.patch import Members, identity, items, join, members
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.codec.rules import BOUNDS
+from ocpi_emsp.flows.inbound.evses import find_evse
 from ocpi_emsp.flows.inbound.request import Incoming, deviating, note
-from ocpi_emsp.flows.inbound.stored import find
 from ocpi_emsp.flows.inbound.twins import may_repeat, name_members, store_repeated
 from ocpi_emsp.models import Connector, Credentials, Evse, Location, Session, Tariff
 from ocpi_emsp.ports import Kind
@@ -103,7 +103,8 @@ async def _are_stored(incoming: Incoming, route: Route, changes: Members) -> boo
         return False
     kind, member, parent = place
     key = incoming.key(kind, incoming.params[member], incoming.params.get(parent, ""))
-    record = await find(incoming.context, key)
+    async with incoming.context.store.transaction(read_only=True) as tx:
+        record = await (find_evse(tx, key) if kind == Kind.EVSE else tx.get(key))
     if record is None:
         return True
     document = members(record.document)

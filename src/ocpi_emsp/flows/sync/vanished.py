@@ -82,11 +82,12 @@ async def _mark(
         return False, 0  # received meanwhile
     missed = record.missed if repeats and record.missed else record.missed + 1
     missing_since, correlation_id = record.missing_since or since, pull.correlation_id
-    await tx.put(evolve(record, missing_since=missing_since, missed=missed, correlation_id=correlation_id))
+    marked = evolve(record, missing_since=missing_since, missed=missed, correlation_id=correlation_id)
+    await tx.put(marked)
     if record.key.kind != Kind.LOCATION or missed < pull.context.limits.sync.missed_syncs:
         return True, 0
     incoming = pull.incoming(record.document, record.key.id, page)
-    return True, await remove_evses(incoming, tx, record.key)
+    return True, await remove_evses(incoming, tx, marked)
 
 
 async def _unlisted(pull: Pull, since: datetime, after: Place = _BEGINNING) -> AsyncIterator[Sequence[Record]]:

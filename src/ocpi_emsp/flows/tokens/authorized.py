@@ -16,6 +16,7 @@ from ocpi_emsp.codec import decode
 from ocpi_emsp.codec.patch import member
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import InvalidObject, NotJson, OcpiError, UnknownObject
+from ocpi_emsp.flows.inbound.evses import evse_in, evses_of
 from ocpi_emsp.flows.parties.hub_owners import holders
 from ocpi_emsp.flows.tokens.authorization_records import Case
 from ocpi_emsp.models import LocationReferences, Status, Token, TokenType
@@ -57,7 +58,7 @@ async def read_stored(case: Case, tx: Transaction) -> Stored:
         return Stored(token, party.owner, is_as_named=True)
     for location in await _locations(case, tx, references.location_id):
         owner = location.key.country_code, location.key.party_id
-        evses, is_as_named = await _evses(case, tx, location.key, references)
+        evses, is_as_named = await _evses(case, tx, location, references)
         return Stored(token, owner, location, evses, is_as_named)
     return Stored(token, party.owner, lacks_location=not party.profile.without_locations)
 
@@ -79,7 +80,7 @@ def _asked_keys(case: Case) -> list[Key]:
 
 
 async def _evses(
-    case: Case, tx: Transaction, location: Key, references: LocationReferences
+    case: Case, tx: Transaction, location: Record, references: LocationReferences
 ) -> tuple[Sequence[Record], bool]:
     """The EVSEs of the location that are asked about, where the decision needs no others, else all of them; and whether
     they are there as they are named.
@@ -88,15 +89,15 @@ async def _evses(
     """
     names, connectors = references.evse_uids, references.connector_ids
     if case.incoming.context.authorize is not None or (connectors and not names):
-        return await tx.children(location), False
+        return await evses_of(tx, location), False
     if len(names) == 1 and _may_be_stored(names[0]):
-        evse = await tx.get(_evse_key(location, names[0]))
+        evse = evse_in(location, names[0]) or await tx.get(_evse_key(location.key, names[0]))
         if evse is not None and _is_there(evse):
             return [evse], not connectors
-        return await tx.children(location), False
+        return await evses_of(tx, location), False
     if not names:
         return (), True
-    all_evses = await tx.children(location)
+    all_evses = await evses_of(tx, location)
     asked = [evse for evse in all_evses if evse.key.id in names and _is_there(evse)]
     return asked if len(asked) == len(set(names)) else all_evses, False
 

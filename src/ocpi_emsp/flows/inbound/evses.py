@@ -1,0 +1,187 @@
+"""The EVSEs of a location, wherever they are stored.
+
+Rules of this module (docs/architecture.md, "A location is one record until it changes"):
+- a location that was pulled is stored as it was received, with its EVSEs: it is one record, whole, until it or one of
+  its EVSEs changes; then each EVSE becomes a record of its own, so that a status change rewrites one EVSE;
+- a whole location has no records of EVSEs; the record of one with such has no member ``evses``;
+- whoever reads finds both alike: an EVSE of a whole location was received when that was, and says itself when it was
+  updated; whoever is about to write takes the location apart first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Final
+
+import msgspec
+from attrs import evolve
+
+from ocpi_emsp.codec.patch import join, members
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.inbound.stored import Reader, require_zone
+from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction, prefetch
+
+MOST: Final = 50
+"""EVSEs of a location that is stored whole: its first change writes them all."""
+_PLACES: Final = 1 << 20
+"""More than a location has EVSEs: each takes 100 bytes or more of a body of a few MB."""
+_PAGE: Final = 25
+"""Locations that are read at once: one may have thousands of EVSEs."""
+
+
+class _Evse(msgspec.Struct, gc=False):
+    uid: str
+    last_updated: Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class _Whole(msgspec.Struct, gc=False):
+    evses: tuple[_Evse, ...] = ()
+
+
+class _Undecoded(msgspec.Struct, gc=False):
+    evses: tuple[msgspec.Raw, ...]
+
+
+_WHOLE = msgspec.json.Decoder(_Whole)
+_UNDECODED = msgspec.json.Decoder(_Undecoded)
+_NAME: Final = b'"evses"'
+
+
+def is_whole(location: Record) -> bool:
+    """Whether the EVSEs of a location are stored in its record."""
+    return bool(_listed(location))
+
+
+def may_be_whole(document: bytes) -> bool:
+    """Whether a location of valid EVSEs can be stored whole: it is found in the bytes that it has them."""
+    return _NAME in document
+
+
+def _listed(location: Record) -> tuple[_Evse, ...]:
+    if not may_be_whole(location.document):
+        return ()
+    try:
+        return _WHOLE.decode(location.document).evses
+    except msgspec.MsgspecError:  # no flow stores such a one, but an import may
+        return ()
+
+
+def evses_in(location: Record) -> list[Record]:
+    """The EVSEs of a whole location, as records; none of one that has records of EVSEs."""
+    listed = _listed(location)
+    if not listed:
+        return []
+    pairs = zip(listed, _UNDECODED.decode(location.document).evses, strict=True)
+    return [_record(location, evse, bytes(document)) for evse, document in pairs]
+
+
+def _record(location: Record, evse: _Evse, document: bytes) -> Record:
+    _, country_code, party_id, location_id, _ = location.key
+    return Record(
+        Key(Kind.EVSE, country_code, party_id, evse.uid, location_id),
+        document,
+        evse.last_updated,
+        location.received_at,
+        revision=1,
+        correlation_id=location.correlation_id,
+    )
+
+
+def without_evses(location: Record) -> Record:
+    """A location without the EVSEs that are stored in its record."""
+    parts = members(location.document)
+    return evolve(location, document=join({name: parts[name] for name in parts if name != "evses"}), view=None)
+
+
+async def evses_of(tx: Transaction, location: Record) -> Sequence[Record]:
+    """The EVSEs of a location, oldest first."""
+    return evses_in(location) or await tx.children(location.key)
+
+
+async def find_evse(tx: Transaction, key: Key) -> Record | None:
+    """The EVSE, or None."""
+    found = await tx.get(key)
+    if found is not None:
+        return found
+    location = await tx.get(Key(Kind.LOCATION, key.country_code, key.party_id, key.parent))
+    return None if location is None else evse_in(location, key.id)
+
+
+def evse_in(location: Record, uid: str) -> Record | None:
+    """An EVSE of a whole location, or None."""
+    return next((each for each in evses_in(location) if each.key.id == uid), None)
+
+
+async def taken_apart(tx: Transaction, location: Record) -> Record:
+    """The location without its EVSEs, each of which has a record of its own from now on."""
+    evses = evses_in(location)
+    if not evses:
+        return location
+    apart = without_evses(location)
+    await tx.put(apart)
+    for evse in evses:
+        await tx.put(evse)
+    return apart
+
+
+async def parts_of(tx: Transaction, location: Record) -> tuple[Record, Sequence[Record]]:
+    """The location, taken apart, and its EVSEs, oldest first."""
+    evses = await evses_of(tx, location)
+    return await taken_apart(tx, location), evses
+
+
+# --- lists ----------------------------------------------------------------------------------------------------------
+
+
+def evse_reader(
+    context: Context,
+    owner: tuple[str | None, str | None],
+    *,
+    date_from: datetime | None = None,
+    date_to: datetime | None = None,
+) -> Reader:
+    """Reads EVSEs last updated in ``[date_from, date_to)``, in the order in which their locations were received first,
+    and as many at once as a few locations have.
+
+    Raises ValueError, TypeError for ``date_from`` or ``date_to`` without a zone.
+    """
+    for name, moment in (("date_from", date_from), ("date_to", date_to)):
+        require_zone(name, moment)
+    # A location is as new as the newest of its EVSEs.
+    query = Query(kind=Kind.LOCATION, country_code=owner[0], party_id=owner[1], date_from=date_from, count=False)
+
+    async def read(_limit: int, after: int) -> Sequence[Record]:
+        found, more = list[Record](), True
+        while more and not found:
+            async with context.store.transaction(read_only=True) as tx:
+                page = await evses_after(tx, query, after)
+            found = [each for each in page if _is_within(each, date_from, date_to)]
+            more, after = bool(page), page[-1].sequence if page else after
+        return found
+
+    return read
+
+
+def _is_within(evse: Record, date_from: datetime | None, date_to: datetime | None) -> bool:
+    return (date_from is None or evse.last_updated >= date_from) and (date_to is None or evse.last_updated < date_to)
+
+
+async def evses_after(tx: Transaction, query: Query, after: int) -> Sequence[Record]:
+    """The EVSEs of the next locations of a query that have any, after a place: that of the last one before them.
+
+    The sequence of each is its place in such lists. It is none in the store.
+    """
+    seen = max(after // _PLACES - 1, 0)
+    while locations := (await tx.page(evolve(query, after=seen, limit=_PAGE))).records:
+        await prefetch(tx, [each.key for each in locations if not is_whole(each)], children=True)
+        found = [each for location in locations for each in await _placed(tx, location) if each.sequence > after]
+        if found:
+            return found
+        seen = locations[-1].sequence
+    return ()
+
+
+async def _placed(tx: Transaction, location: Record) -> list[Record]:
+    first = location.sequence * _PLACES
+    return [evolve(each, sequence=first + place) for place, each in enumerate(await evses_of(tx, location))]

@@ -1,0 +1,60 @@
+"""A pulled location that is stored whole: as one record, byte for byte as it was received.
+
+Rules of this module:
+- it is new, the strict lane accepts it, and none of its EVSEs or of its own members is repeated; one with more EVSEs
+  than MOST is taken apart at once, since its first change would have to (inbound/evses.py);
+- one that is received again as it is stored is not looked at: no finding of it can be other than none.
+"""
+
+from __future__ import annotations
+
+from ocpi_emsp.codec.patch import has_each_once, members
+from ocpi_emsp.errors import InvalidObject, NotJson
+from ocpi_emsp.events import LocationReceived
+from ocpi_emsp.flows.inbound.evses import MOST, evses_in, is_whole, may_be_whole
+from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
+from ocpi_emsp.flows.inbound.twins import has_twins, name_connectors
+from ocpi_emsp.flows.locations.apart import is_read_strictly, read_struct
+from ocpi_emsp.flows.locations.read import assemble
+from ocpi_emsp.flows.locations.room import room_for_location
+from ocpi_emsp.models import Location
+from ocpi_emsp.ports import Record, Transaction
+
+
+async def store_whole(incoming: Incoming, tx: Transaction, old: Record | None) -> Stored | None:
+    """What becomes of a pulled location that is new, or as it is stored; None where it has to be taken apart."""
+    document = incoming.request.body
+    if not is_read_strictly(incoming) or not may_be_whole(document):
+        return None
+    if old is not None:
+        return Stored(Outcome.UNCHANGED, record=old) if old.document == document and is_whole(old) else None
+    location = _read(document)
+    if location is None:
+        return None
+    incoming.require_id("id", location.id, incoming.location_key.id)
+    latest = max([location.last_updated, *(evse.last_updated for evse in location.evses)])
+    record = Record(
+        incoming.location_key, document, latest, incoming.now, location, correlation_id=incoming.correlation_id
+    )
+    await room_for_location(incoming, tx, 1, (), (record,), ())
+    for place, evse in enumerate(location.evses):
+        if has_twins(evse):
+            name_connectors(incoming, evse, f"/evses/{place}")
+    await tx.put(record)
+    if incoming.context.has_receiver(LocationReceived):
+        document = assemble(record, evses_in(record))
+        await incoming.emit(tx, LocationReceived, record.key, document, created=True)
+    return Stored.over(None)
+
+
+def _read(document: bytes) -> Location | None:
+    """A struct of a location that can be stored whole."""
+    try:
+        if not has_each_once(document, members(document)):
+            return None
+    except (NotJson, InvalidObject):
+        return None
+    location: Location | None = read_struct(Location, document)
+    if location is None or not 0 < len({evse.uid for evse in location.evses}) == len(location.evses) <= MOST:
+        return None
+    return location
