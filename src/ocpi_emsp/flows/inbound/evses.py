@@ -4,8 +4,8 @@ Rules of this module (docs/architecture.md, "A location is one record until it c
 - a location that was pulled is stored as it was received, with its EVSEs: it is one record, whole, until it or one of
   its EVSEs changes; then each EVSE becomes a record of its own, so that a status change rewrites one EVSE;
 - a whole location has no records of EVSEs; the record of one with such has no member ``evses``;
-- whoever reads finds both alike: an EVSE of a whole location was received when that was, and says itself when it was
-  updated; whoever is about to write takes the location apart first.
+- a flow that reads EVSEs finds both alike: an EVSE of a whole location was received when that was, and says itself when
+  it was updated; a flow that is about to write takes the location apart first.
 """
 
 from __future__ import annotations
