@@ -27,6 +27,8 @@ from urllib.parse import unquote, urldefrag, urljoin
 
 from attrs import define, field
 
+from search_words import PHRASES
+
 SITE: Final = Path(__file__).parents[2] / "build" / "site"
 WIDTHS: Final = (400, 1280)
 """Of a telephone, and of a desk."""
@@ -68,6 +70,16 @@ _SEARCHED: Final = """(async () => {
   return found();
 })()"""
 """What the search shows for a text, once it shows the same for a while."""
+_WARMED: Final = """(async () => {
+  const found = () => document.querySelector('.md-search-result__item');
+  const input = document.querySelector('.md-search__input');
+  for (let tries = 0; tries < 60 && !found(); tries++) {
+    input.value = tries % 2 ? 'CPO' : 'location';
+    for (const name of ['keyup', 'input']) input.dispatchEvent(new Event(name, {bubbles: true}));
+    await new Promise(done => setTimeout(done, 1000));
+  }
+})()"""
+"""Waits until the search has read its index: a busy machine takes a while."""
 MOST_RESULTS: Final = 5
 """Results among which the answer to a question is."""
 
@@ -234,18 +246,22 @@ def dead_links(seen: Seen, origin: str, folder: Path) -> Iterator[str]:
 
 
 def unanswered(tab: Chromium, origin: str) -> Iterator[str]:
-    """Questions of the first page that the search, asked as they are, answers with other pages."""
+    """Questions of the first page, and what people type, that the search answers with other pages."""
     tab.events.clear()
     tab.call("Page.navigate", url=f"{origin}/index.html")
     tab.wait_for("Page.loadEventFired")
     questions = tab.value(_QUESTIONS)
+    if not questions:
+        yield "index.html has no questions to search for"
+    for page, phrases in PHRASES.items():
+        place = f"{origin}/{page.removesuffix('index.md').removesuffix('.md')}".rstrip("/")
+        questions += [(phrase, [f"{place}/"]) for phrase in phrases]
     tab.value("document.querySelector('label[for=__search]').click()")
+    tab.value(_WARMED)
     for question, answers in questions:
         pages = [urldefrag(link)[0].partition("?")[0] for link in tab.value(_SEARCHED % json.dumps(question))]
         if not set(answers) & set(pages[:MOST_RESULTS]):
             yield f"the search for '{question}' finds {', '.join(pages[:MOST_RESULTS]) or 'nothing'}"
-    if not questions:
-        yield "index.html has no questions to search for"
 
 
 def check(folder: Path = SITE) -> list[str]:

@@ -21,6 +21,7 @@ import reference_cli
 import reference_database
 import reference_errors
 import reference_reasons
+from search_words import PHRASES, searchable
 from state_svg import with_diagrams
 
 ROOT: Final = Path(__file__).parents[2]
@@ -72,10 +73,11 @@ def write() -> None:
     """Write the pages and what they show, and the settings of mkdocs."""
     shutil.rmtree(BUILD, ignore_errors=True)
     found = pages()
+    assert PHRASES.keys() <= found.keys(), "each phrase leads to a page"
     for page, text in found.items():
         place = BUILD / page
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text, "utf-8")
+        place.write_text(searchable(page, text), "utf-8")
     for path in _files():
         if path.suffix in ASSETS:
             place = BUILD / path.relative_to(ROOT / "docs")
