@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -21,6 +22,7 @@ from django.core.management import get_commands, load_command_class
 from django.db import connections
 from django.test.utils import get_runner
 from django.urls import resolve
+from sqlalchemy import make_url
 
 from contrib_django.conftest import EXAMPLE
 from ocpi_emsp.contrib.django import get_emsp
@@ -41,6 +43,30 @@ def test_the_tests_of_the_example_pass() -> None:
     failures = runner.run_tests(["charging"])
     connections.close_all()  # Django leaves a database in memory open
     assert failures == 0
+
+
+def test_they_pass_on_postgresql(postgres_with_schema: str, tmp_path: Path) -> None:
+    url = make_url(postgres_with_schema)
+    given = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": url.database,
+        "USER": url.username,
+        "PASSWORD": url.password,
+        "HOST": url.query.get("host") or url.host,
+        "PORT": str(url.port or ""),
+        "TEST": {"NAME": f"test_{tmp_path.name}"},
+    }
+    (tmp_path / "on_postgresql.py").write_text(f"from backend.settings import *\nDATABASES = {{'default': {given}}}\n")
+    ran = subprocess.run(
+        [sys.executable, "manage.py", "test", "--settings", "on_postgresql", "--noinput"],
+        cwd=EXAMPLE,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr  # the database is dropped, too
 
 
 def test_its_page_names_what_there_is() -> None:

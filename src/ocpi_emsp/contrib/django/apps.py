@@ -32,8 +32,9 @@ def upgrade_schema(using: str, verbosity: int = 1, **_: Any) -> None:
     given = conf.given() if not [*conf.problems()] else None
     if given is None or given.store is not None or given.database != using:
         return
-    from ocpi_emsp.contrib.django.store import DjangoStore
+    from ocpi_emsp.contrib.django.store import DjangoStore, close_before_dropping
 
+    close_before_dropping(using)
     store = DjangoStore(using).sql
     before = store.schema_revision()
     try:

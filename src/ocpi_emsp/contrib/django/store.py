@@ -5,7 +5,8 @@ Rules of this module:
   locks nor survives its rollback; anywhere else it is one of our own, on connections of our own;
 - Django's ``TestCase`` wraps each test in a transaction that never commits: it counts as none, so events are delivered;
 - a SQLite database in memory has one connection, which is Django's;
-- the test runner renames the database once everything is imported: the name is looked at before each transaction.
+- the test runner renames the database once everything is imported: the name is looked at before each transaction;
+- it drops the database in the end, which PostgreSQL refuses while a connection is open: ours are closed before.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager, nullcontext
+from functools import wraps
 from typing import Any, cast
 from urllib.parse import quote, urlencode
+from weakref import WeakSet
 
 from attrs import define, field, frozen
 from django.db import connections, transaction
@@ -30,13 +33,16 @@ _OF_DJANGO = frozenset(
 """OPTIONS of Django's PostgreSQL that are its own, and not psycopg's, or that we choose ourselves."""
 
 
-@define
+@define(eq=False)
 class DjangoStore:
     """A :class:`SqlStore` in the database ``using``, which joins Django's transactions."""
 
     using: str
     _made: tuple[str, SqlStore] | None = field(default=None, init=False)
     _making: threading.Lock = field(factory=threading.Lock, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        _stores.add(self)
 
     def __str__(self) -> str:
         return str(self.sql)
@@ -97,7 +103,8 @@ class DjangoStore:
 
     def close(self) -> None:
         """Close the connections that are our own."""
-        self.sql.close()
+        if self._made is not None:
+            self._made[1].close()
 
     async def aclose(self) -> None:
         """Do as :meth:`close`."""
@@ -127,6 +134,26 @@ class DjangoStore:
         ):
             joined.joined = is_of_project  # type: ignore[attr-defined] # ports.is_joined looks for it
             yield joined
+
+
+_stores: WeakSet[DjangoStore] = WeakSet()
+
+
+def close_before_dropping(using: str) -> None:
+    """Have every store of a database closed before Django's test runner drops it."""
+    creation = connections[using].creation
+    drop = creation.destroy_test_db
+    if hasattr(drop, "__wrapped__"):
+        return
+
+    @wraps(drop)
+    def destroy_test_db(*args: Any, **kwargs: Any) -> None:
+        for store in [*_stores]:
+            if store.using == using:
+                store.close()
+        drop(*args, **kwargs)
+
+    creation.destroy_test_db = destroy_test_db
 
 
 @frozen

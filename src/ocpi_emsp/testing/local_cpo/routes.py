@@ -8,6 +8,8 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import anyio.to_thread
@@ -104,12 +106,22 @@ def transport_to(app: Any, thread: CallerThread | None) -> AsyncTransport:
 
     async def answer(request: http.Request) -> http.Response:
         def call() -> http.Response:
-            given = blocking.handle_request(request)
-            return _whole(given, b"".join(given.iter_raw()))
+            with _as_test_client():
+                given = blocking.handle_request(request)
+                return _whole(given, b"".join(given.iter_raw()))
 
         return await (anyio.to_thread.run_sync(call) if thread is None else thread.run(call))
 
     return http.MockTransport(answer)
+
+
+def _as_test_client() -> AbstractContextManager[None]:
+    """What a request is made within: Django ends the transaction of a TestCase at any request but its own client's."""
+    if "django.db" not in sys.modules:
+        return nullcontext()
+    from ocpi_emsp.contrib.django.connections import keeping_connections
+
+    return keeping_connections()
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
