@@ -134,7 +134,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "procrastinate": ("contrib.procrastinate", "cli.worker"),
     "psycopg": ("contrib.procrastinate", "cli.worker"),
     "asgiref": ("contrib.django",),
-    "django": ("contrib.django",),
+    "django": ("contrib.django", "testing.local_cpo.django"),
     "cryptography": ("storage.secrets",),
     "alembic": ("storage.migrations",),
     "hypothesis": (

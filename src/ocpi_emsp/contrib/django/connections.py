@@ -6,9 +6,7 @@ background work, in the thread of a deadline, in a worker thread of an async hos
 Rules of this module:
 - a connection that the function opens is treated as Django does at the end of a request: closed, unless it is younger
   than ``CONN_MAX_AGE``;
-- a connection that was open before is the caller's, who may be in the middle of a query, and stays open;
-- in a test, a request of a simulated CPO closes none, as those of Django's own test client do not: it would end the
-  transaction of a ``TestCase``.
+- a connection that was open before is the caller's, who may be in the middle of a query, and stays open.
 """
 
 from __future__ import annotations
@@ -16,50 +14,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.core.signals import request_finished, request_started
-from django.db import close_old_connections, connections
-
-
-class _Kept:
-    """Requests during which no connection is closed."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._depth = 0
-
-    def enter(self) -> None:
-        with self._lock:
-            self._depth += 1
-            if self._depth == 1:
-                for signal in _OF_A_REQUEST:
-                    signal.disconnect(close_old_connections)
-
-    def leave(self) -> None:
-        with self._lock:
-            self._depth -= 1
-            if not self._depth:
-                for signal in _OF_A_REQUEST:
-                    signal.connect(close_old_connections)
-
-
-_OF_A_REQUEST = request_started, request_finished
-_kept = _Kept()
-
-
-@contextmanager
-def keeping_connections() -> Iterator[None]:
-    """A request of a test, at whose start and end Django closes no connection."""
-    _kept.enter()
-    try:
-        yield
-    finally:
-        _kept.leave()
+from django.db import connections
 
 
 class _Thread(threading.local):

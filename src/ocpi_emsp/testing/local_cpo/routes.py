@@ -119,7 +119,7 @@ def _as_test_client() -> AbstractContextManager[None]:
     """What a request is made within: Django ends the transaction of a TestCase at any request but its own client's."""
     if "django.db" not in sys.modules:
         return nullcontext()
-    from ocpi_emsp.contrib.django.connections import keeping_connections
+    from ocpi_emsp.testing.local_cpo.django import keeping_connections
 
     return keeping_connections()
 
