@@ -4,6 +4,10 @@ Rules of this module (docs/architecture.md, "A location is one record until it c
 - a location that was pulled is stored as it was received, with its EVSEs: it is one record, whole, until it or one of
   its EVSEs changes; then each EVSE becomes a record of its own, so that a status change rewrites one EVSE;
 - a whole location has no records of EVSEs; the record of one with such has no member ``evses``;
+- no column marks a whole location: of all, only one that is whole has a member ``evses``. Considered: rows for changed
+  EVSEs alone beside the whole location, but each reader would merge two truths; packing in the store, which saves rows
+  and not work. A first sync of locations with two EVSEs wrote three rows for each, and takes two thirds of the time;
+  one with more than MOST is taken apart at once, since its first change writes a row for each EVSE;
 - a flow that reads EVSEs finds both alike: an EVSE of a whole location was received when that was, and says itself when
   it was updated; a flow that is about to write takes the location apart first.
 """

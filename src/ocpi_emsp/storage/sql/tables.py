@@ -12,8 +12,7 @@ Rules of this module:
 - decisions and rejections have no index by topic and key: each table has one topic, and no entry there belongs to an
   object. A commit on SQLite writes four pages in place of six, in a sixth less of the processor;
 - what else was considered for a first sync: no foreign key of EVSEs (SQLite gains nothing, PostgreSQL a tenth); a
-  ``document`` that is not stored (PostgreSQL 18; it gains less once rows are copied); EVSEs inside the row of their
-  location, which halves the rest, and needs a second way for all that reads an EVSE;
+  ``document`` that is not stored (PostgreSQL 18; it gains less once rows are copied);
 - PostgreSQL: an index that has the owner before something that does not identify a record holds where that is not null,
   which it never is: so it is for queries alone that have a condition on it, and a record is found by its identity,
   whatever the statistics say; by another index, all that its owner has would be read for it (tests count the rows:
