@@ -19,11 +19,12 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 import yaml  # type: ignore[import-untyped] # without types
+from sqlalchemy import make_url
 
 from ocpi_emsp import Emsp
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.ports import AnyStore
-from ocpi_emsp.storage import MemoryStore
+from ocpi_emsp.storage import FernetBox, MemoryStore
 from pages.test_names import known_variables, resolved
 
 FOLDER = Path(__file__).parents[1] / "docs" / "examples" / "deploy"
@@ -75,6 +76,41 @@ def test_settings_exist_and_each_value_is_in_the_example() -> None:
     assert set(re.findall(r"\$\{([A-Z_]+)", (FOLDER / "compose.yaml").read_text("utf-8"))) == example
     assert set(COMPOSE["x-emsp"]["environment"]) <= known_variables()
     assert {name for name in example if name.startswith("OCPI_")} <= known_variables()
+
+
+def values() -> dict[str, str]:
+    """The example, with what its comments make where it has nothing."""
+    found, making = dict[str, str](), ""
+    for line in (FOLDER / "env.example").read_text("utf-8").splitlines():
+        name, _, value = line.partition("=")
+        if line.startswith("#"):
+            making = line.removeprefix("# ").partition(":")[0]
+        else:
+            found[name] = value.strip("'") or subprocess.check_output(["sh", "-c", making], text=True).strip()
+    return found
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl")
+def test_the_key_that_the_example_makes_is_one() -> None:
+    FernetBox(values()["OCPI_EMSP_SECRET_KEY"])
+    password = values()["POSTGRES_PASSWORD"]
+    url = COMPOSE["x-emsp"]["environment"]["OCPI_EMSP_STORE"].replace("${POSTGRES_PASSWORD:?}", password)
+    assert make_url(url).password == password
+
+
+@pytest.mark.skipif(
+    not (shutil.which("docker-compose") and shutil.which("openssl")), reason="there is no docker-compose, or no openssl"
+)
+def test_compose_takes_its_file() -> None:
+    tried = subprocess.run(
+        ["docker-compose", "--file", str(FOLDER / "compose.yaml"), "config", "--quiet"],
+        env=os.environ | values(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert tried.returncode == 0, tried.stderr
 
 
 def test_what_the_image_copies_is_there() -> None:
