@@ -175,6 +175,11 @@ def _evse_patched(turn: int) -> tuple[str, str, str, bytes]:
     return _put(f"{_PATH}/A/A-E1", changes, "PATCH")
 
 
+def _pulled_evse_patched(turn: int) -> tuple[str, str, str, bytes]:
+    changes = {"status": "CHARGING", "last_updated": timestamp(_later(turn))}
+    return _put(f"{_PATH}/LOC{turn}/LOC{turn}-E1", changes, "PATCH")
+
+
 def _location_new(turn: int) -> tuple[str, str, str, bytes]:
     return _put(f"{_PATH}/N{turn}", samples.location(f"N{turn}", evses=10))
 
@@ -217,7 +222,8 @@ SYNCS: Mapping[str, Document] = {
     f"sync of {PAGE} locations, again": {"since": datetime(2000, 1, 1, tzinfo=UTC)},
 }
 OTHERS: Mapping[str, Callable[[int], Document]] = {"tariffs": tariff, "sessions": session, "cdrs": cdr}
-OPERATIONS = (*REQUESTS, *SYNCS, *[f"sync of {PAGE} {module}, first" for module in OTHERS])
+PATCH_OF_PULLED = "PATCH EVSE, the first of a pulled location"
+OPERATIONS = (*REQUESTS, *SYNCS, PATCH_OF_PULLED, *[f"sync of {PAGE} {module}, first" for module in OTHERS])
 
 
 async def count(store: Any, mode: Mode, recorder: Recorder) -> dict[str, Trips]:
@@ -238,6 +244,7 @@ async def count(store: Any, mode: Mode, recorder: Recorder) -> dict[str, Trips]:
             recorder.take()
             await _sync(emsp, mode, parameters)
             counted[name] = recorder.take()
+        counted[PATCH_OF_PULLED] = await _median(_pulled_evse_patched, handle, recorder)
         for module, make in OTHERS.items():
             pair.cpo.lists[module] = [make(number) for number in range(PAGE)]
             recorder.take()

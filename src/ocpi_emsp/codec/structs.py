@@ -15,10 +15,14 @@ import attrs
 import msgspec
 
 
-def is_read_as(view: object, model: type[Any]) -> bool:
+def is_read_as(view: object, model: Any) -> bool:
     """Whether a view is one of a model, or the struct in its place."""
-    is_struct = isinstance(view, msgspec.Struct) and attrs.has(model) and type(view) is _struct(model)
-    return is_struct or isinstance(view, model)
+    return isinstance(view, model) or type(view) is _in_place_of(model)
+
+
+@cache
+def _in_place_of(model: Any) -> Any:
+    return _struct(model) if attrs.has(model) else None
 
 
 def as_structs(hint: Any) -> Any:
