@@ -122,6 +122,8 @@ def identity_of(country_code: str, party_id: str, name: str, details: BusinessDe
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError(f"invalid url '{url}': expected the absolute public base of our paths, {base_example}")
     base = url.rstrip("/")
+    if base.endswith("/versions"):
+        raise ValueError(f"invalid url '{url}': expected the base of our paths, without /versions, {base_example}")
     if len(base) > _LONGEST_URL:
         raise ValueError(f"invalid url of {len(base)} characters: expected at most {_LONGEST_URL}, {base_example}")
     for setting, length, example in (("country_code", 2, "IT"), ("party_id", 3, "BEC")):

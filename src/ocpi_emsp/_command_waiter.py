@@ -39,6 +39,7 @@ class Waiting:
     context: Callable[[], Context]
     wake_ups: WakeUps
     mode: Mode
+    require_free_loop: Callable[[], None]
 
     async def outcome(self, key: Key, timeout: float | None) -> CommandResponseType:
         """What becomes of a command. Raises TimeoutError after ``timeout`` seconds, UnknownCommand, StoreFailed."""
@@ -59,6 +60,7 @@ class Waiting:
             return found[0]
         if timeout is not None and timeout <= 0:
             raise _nothing(sent, timeout)
+        self.require_free_loop()
         wake_up = self.wake_ups.here()
         async with self.wake_ups.waiting(key.id, self.mode) as waiter:
             looked = 0

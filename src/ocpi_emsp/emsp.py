@@ -390,11 +390,18 @@ class AsyncEmsp(Resources):
         self, *, sync_every: timedelta | None = None, push: bool = True, every: float = 1.0
     ) -> AsyncIterator[None]:
         """Do the background work in tasks; see :meth:`Emsp.running`. The end of the block cancels the current round."""
+        import asyncio
+
         from ocpi_emsp.background import in_tasks
         from ocpi_emsp.resources.running import background
 
+        loops, loop = self._contexts.setup.loops, asyncio.get_running_loop()
         async with in_tasks(background(self._contexts, lambda: False, sync_every, push, every)):
-            yield
+            loops.add(loop)
+            try:
+                yield
+            finally:
+                loops.discard(loop)
 
     def relay(self, publish: PublishFunction, *, batch: int = 100) -> AsyncRelay:
         """See :meth:`Emsp.relay`."""

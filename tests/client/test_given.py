@@ -31,6 +31,7 @@ GOOD: dict[str, Any] = {
         ({"store": 3}, TypeError, "invalid store '3': expected a URL or a store, for example sqlite:///emsp.db"),
         ({"url_policy": "any"}, ValueError, "invalid url_policy 'any': expected https or loopback, for example https"),
         ({"url": "emsp.test"}, ValueError, "invalid url 'emsp.test': expected the absolute public base"),
+        ({"url": "https://emsp.test/versions/"}, ValueError, "invalid url 'https://emsp.test/versions/': expected the"),
         ({"country_code": "ITA"}, ValueError, "invalid country_code 'ITA': expected 2 characters, for example IT"),
         ({"party_id": "BE"}, ValueError, "invalid party_id 'BE': expected 3 characters, for example BEC"),
         ({"policy": "strict"}, TypeError, "invalid policy 'strict': expected an object of the class Policy"),

@@ -32,6 +32,8 @@ from ocpi_emsp.url_policy import UrlPolicy
 from ocpi_emsp.wire import Request, Response
 
 if TYPE_CHECKING:
+    import asyncio
+
     from ocpi_emsp._command_waiter import Waiting
     from ocpi_emsp.check import Policy
     from ocpi_emsp.events import Event
@@ -63,6 +65,8 @@ class Setup:
     forwarded: Forwarded | None = None
     audits: bool = False
     wake_ups: WakeUps = field(init=False)
+    loops: set[asyncio.AbstractEventLoop] = field(factory=set, init=False)
+    """Those in which this eMSP does its background work, and answers requests."""
     inbound: Inbound = field(factory=Inbound, init=False)
     backlog: Backlog = field(factory=Backlog, init=False)
     appended: Appended = field(factory=Appended, init=False)
@@ -105,7 +109,21 @@ class Contexts:
         """How pending commands wait."""
         from ocpi_emsp._command_waiter import Waiting
 
-        return Waiting(self, self.setup.wake_ups, self.mode)
+        return Waiting(self, self.setup.wake_ups, self.mode, partial(self.require_free_loop, "waiting for a command"))
+
+    def require_free_loop(self, what: str) -> None:
+        """Raises RuntimeError if a blocking call would wait for a request that its own event loop has to answer."""
+        if self.mode == "async" or not self.setup.loops:
+            return
+        import asyncio
+
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        if loop in self.setup.loops:
+            twin = "await its twin below emsp.aio"
+            raise RuntimeError(f"{what} blocks the event loop that has to answer the partner meanwhile: {twin}")
 
     def __call__(self) -> Context:
         """For what calls no partner, or a single time."""

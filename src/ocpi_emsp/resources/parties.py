@@ -86,6 +86,7 @@ class Parties(Resource):
         registered; ValueError for an empty token, and a module, extension, header or host that cannot exist.
         """
         wanted = _first_profile(base64_token, required_modules, absent_as_null, extensions, headers, hosts)
+        self._contexts.require_free_loop("register")
         async with self._contexts.calling() as context:
             return await registering.register(context, versions_url, revealed(token_a), wanted)
 

@@ -218,6 +218,7 @@ class Partner(_OnePartner):
         one is first used, or the grace time ends. Raises NotRegistered, NotSupported, PartnerError, CannotUseApi,
         UnsupportedVersion, MissingEndpoints: the registration stays as it was.
         """
+        self._contexts.require_free_loop("update")
         async with self._contexts.calling(self.party) as context:
             return await lifecycle.update(context, *self.party, versions_url)
 
@@ -227,6 +228,7 @@ class Partner(_OnePartner):
 
         Raises NotRegistered, NotSupported, PartnerError: the old tokens keep working.
         """
+        self._contexts.require_free_loop("rotate")
         async with self._contexts.calling(self.party) as context:
             return await lifecycle.rotate(context, *self.party)
 

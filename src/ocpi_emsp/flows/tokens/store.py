@@ -33,6 +33,7 @@ from ocpi_emsp.flows.tokens.push.client import PATCHED
 from ocpi_emsp.flows.tokens.push.state import look_from, read_pushed_token
 from ocpi_emsp.models import Token, TokenType
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
+from ocpi_emsp.scalars import given
 
 _BATCH: Final = 500
 """Tokens of one transaction: others wait for it, and so many take a moment."""
@@ -90,6 +91,8 @@ async def put_tokens_here(context: Context, tokens: Iterable[Token | TokenWithEx
 
 def _encoded(token: Token | TokenWithExtensions) -> bytes:
     plain, extensions = token if isinstance(token, tuple) else (token, None)
+    if not isinstance(plain, Token | dict):
+        raise TypeError(f"invalid token '{given(plain)}': expected a Token")
     return extended(encode_valid(plain), require_extensions(Token, extensions))
 
 
@@ -103,7 +106,7 @@ async def patch_token_here(context: Context, uid: str, token_type: TokenType, ch
     async with context.store.transaction() as tx:
         record = await tx.get(_key(context, uid, token_type))
         if record is None:
-            raise UnknownObject(f"there is no token {shown(uid)} of type {token_type.value}")
+            raise UnknownObject(f"there is no token {shown(uid)} of type {token_type}")
         now = context.clock.now()
         whole = {**document(decode(Token, record.document)), "last_updated": document(now), **patch}
         patched = valid_token({name: value for name, value in whole.items() if value is not None})
@@ -212,7 +215,7 @@ def valid_token_with_extensions(plain: Any) -> TokenWithExtensions:
 
 
 def _key(context: Context, uid: str, token_type: TokenType) -> Key:
-    return context.identity.token_key(uid, token_type.value)
+    return context.identity.token_key(uid, str(token_type))  # the text of a type will do
 
 
 def _key_of(context: Context, body: bytes) -> Key:

@@ -184,7 +184,8 @@ class Handshake:
         try:
             exchange = await self._outgoing.send("GET", url, token=token)
         except http_errors() as error:
-            raise HandshakeError(3001, f"GET {url} failed: {error}", exchanges) from error
+            why = str(error) or "no answer in time"
+            raise HandshakeError(3001, f"GET {url} failed: {why}", exchanges) from error
         exchanges.append(exchange)
         if not exchange.ok or exchange.data is None:
             answered = f"HTTP {exchange.status}, status_code {exchange.status_code}"
