@@ -20,6 +20,7 @@ PHRASES: Final = {
     "start/first-charge.md": ("start a charging session", "remote start stop"),
     "start/glossary.md": ("what is an EVSE", "token A B C meaning", "what does eMSP mean", "CPO abbreviation"),
     "how-to/mount.md": ("add to an existing app", "integrate in fastapi flask", "router middleware"),
+    "how-to/fastapi.md": ("fastapi sqlalchemy", "fastapi test", "start session endpoint"),
     "how-to/django.md": ("django test hangs", "django settings urls migrate", "django management command"),
     "how-to/background-work.md": (
         "background worker process",
