@@ -1,13 +1,16 @@
 """What people type into the search of the site, and the page that answers it.
 
 Rules of this module:
-- the search finds what has every word, so a page gets the words that people have for its subject, as tags: they count
-  more than titles, and are shown with the result;
+- the search finds what has every word, so a page gets the words that people have for its subject, and the questions of
+  the first page that it answers, as tags: they count more than titles, and are shown with the result;
 - ``make docs-check`` types each of them, and looks for the page among the first results.
 """
 
 from __future__ import annotations
 
+import re
+from functools import cache
+from pathlib import Path
 from typing import Final
 
 PHRASES: Final = {
@@ -83,8 +86,21 @@ _BOOSTS: Final = {
 """How much more, or less, a page counts than others: a task comes before a signature."""
 
 
+_ROW: Final = re.compile(r"^\| (.+)\? \| (.+) \|$", re.MULTILINE)
+_LINK: Final = re.compile(r"\]\(([\w./-]+\.md)\)")
+
+
+@cache
+def _questions() -> list[tuple[str, str]]:
+    """The questions of the first page, each with a page that answers it."""
+    index = (Path(__file__).parents[1] / "index.md").read_text("utf-8")
+    return [(page, question) for question, links in _ROW.findall(index) for page in _LINK.findall(links)]
+
+
 def searchable(page: str, markdown: str) -> str:
     """The text of a page with what the search alone reads, as mkdocs-material takes it."""
     boost = next((found for start, found in _BOOSTS.items() if page.startswith(start)), 1)
-    tags = "tags:\n" + "".join(f"  - {phrase}\n" for phrase in PHRASES[page]) if page in PHRASES else ""
-    return f"---\nsearch:\n  boost: {boost}\n{tags}---\n{markdown}"
+    phrases = [*PHRASES.get(page, ()), *(question for answer, question in _questions() if answer == page)]
+    tags = "".join(f"  - {phrase.replace('`', '')}\n" for phrase in phrases)
+    head = f"search:\n  boost: {boost}\n" + (f"tags:\n{tags}" if tags else "")
+    return f"---\n{head}---\n{markdown}"
