@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -213,6 +214,19 @@ def test_an_id_that_two_parties_have_needs_the_party(database: str, command: Com
         "--party IT-BEC --type OTHER; --party IT-BEC --type RFID",
         "--party IT-BEC --type RFID; --party IT-BEC --type OTHER",
     )
+
+
+def test_the_party_of_an_evse_is_found_where_none_is_registered(tmp_path: Path, command: Command) -> None:
+    url = f"sqlite:///{tmp_path / 'ocpi.db'}"
+    store = SqlStore(url)
+    store.upgrade()
+    evse = {"uid": "E1", "status": "AVAILABLE", "last_updated": "2024-05-06T07:08:09Z"}
+    location = json.dumps({"id": "LOC1", "evses": [evse]}).encode()
+    with store.for_mode("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
+        tx.put(filled.record(received_key(Kind.LOCATION, ("DE", "ABC"), "LOC1"), location))
+    store.close()
+    ended = command("evses", "show", "LOC1/E1", "--json", "--store", url)
+    assert (ended.status, json.loads(ended.out)) == (0, evse)
 
 
 def test_a_list_goes_on_page_after_page(database: str, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -16,16 +16,16 @@ from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.codec import decode
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import Event
-from ocpi_emsp.flows.inbound.evses import MOST
+from ocpi_emsp.flows.inbound.evses import MOST, find_evse
 from ocpi_emsp.flows.locations import inbound
 from ocpi_emsp.models import Evse, Status
-from ocpi_emsp.ports import Kind, Record, Store
+from ocpi_emsp.ports import Key, Kind, Record, Store, Transaction
 from ocpi_emsp.storage import MemoryStore, SqlStore
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from ocpi_emsp.wire import Request
 from our_emsp import token as any_token
-from sync.support import ALL, OLD, Synced, location, synced
+from sync.support import ALL, OLD, OWNER, Synced, location, synced
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/query.md"
 LATER = "2024-06-01T12:30:00Z"
@@ -197,6 +197,39 @@ def test_it_is_as_if_it_had_been_taken_apart_at_once(name: str, store: Any, monk
         assert one == other
 
 
+def an_evse_named_in_another_case(pair: Synced) -> Any:
+    """A CDR at one of two EVSEs whose uids differ by case alone, and its audit."""
+    seven = location(1)["evses"][0]["connectors"][0] | {"id": "7"}
+    named = [evse(1, uid="e1", evse_id=None), evse(2, uid="E1", evse_id=None, connectors=[seven])]
+    pair.cpo.lists["locations"] = [location(2, evses=named)]
+    pair.pull(since=OLD)
+    at = samples.relevant(location(2, evses=named[1:]))
+    cdr = samples.cdr("CDR1", of=samples.session("SES1", start=OLD, at=at))
+    return pushed("POST", "cdrs", cdr)(pair), pair.emsp.cdrs.audit("NL-TNM", "CDR1")
+
+
+def another_owner(pair: Synced) -> Any:
+    """The next pull, in which a hub says that another party has a location; its EVSEs alone show that it is one."""
+    pair.emsp.partner("NL-TNM").set_profile(allowed_parties=["*"], owner_from="operator.name")
+    place: Any = {"operator": {"name": "ES*AAA"}, "coordinates": {"latitude": "52.100000", "longitude": "5.100000"}}
+    pair.cpo.lists["locations"] = [location(2, OLD, **place)]
+    created = pair.pull(since=OLD).created
+    place = {"operator": {"name": "FR*B1B"}, "coordinates": {"latitude": "52.105000", "longitude": "5.100000"}}
+    pair.cpo.lists["locations"] = [location(2, OLD, **place, address="elsewhere")]
+    (note,) = pair.pull(since=OLD).notes
+    assert "stays stored as one of ES-AAA as well" in note
+    return created, note
+
+
+@pytest.mark.parametrize("act", [an_evse_named_in_another_case, another_owner])
+def test_another_one_is_as_if_it_had_been_taken_apart_at_once(
+    act: Callable[[Synced], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = seen(MemoryStore(), act)
+    monkeypatch.setattr(inbound, "store_whole", otherwise)
+    assert found == seen(MemoryStore(), act)
+
+
 # --- how it is stored -----------------------------------------------------------------------------------------------
 
 
@@ -283,6 +316,51 @@ def test_evses_are_listed_wherever_they_are_stored(store: Any) -> None:
             found += [each.uid for each in page]
             after = listing.after
         assert found == everything
+
+
+def test_evses_of_a_time_are_listed_after_their_location_moved_to_its_owner(store: Any) -> None:
+    with synced(store=store) as pair:
+        partner = pair.emsp.partner("NL-TNM")
+        partner.set_profile(allowed_parties=["*"])
+        assert pair.push("PUT", "locations/ES/AAA/LOC1", location(1) | {"last_updated": "2024-02-01T00:00:00Z"}) == 201
+        partner.set_profile(allowed_parties=[])
+        pair.cpo.lists["locations"] = [
+            location(1, evses=[evse(1), location(1)["evses"][1]], operator={"name": "ES*AAA"})
+        ]
+        assert pair.pull().created == 1
+        partner.set_profile(allowed_parties=["*"])
+        status = {"status": "BLOCKED", "last_updated": "2024-03-01T00:00:00Z"}
+        assert pair.push("PATCH", "locations/ES/AAA/LOC1/LOC1-E2", status) == 200
+        assert list(pair.emsp.evses.list("NL-TNM")) == []
+        since = datetime(2024, 6, 1, tzinfo=UTC)
+        assert [each.uid for each in pair.emsp.evses.list(date_from=since)] == ["LOC1-E1"]
+        assert [each.id for each in pair.emsp.locations.list(date_from=since)] == ["LOC1"]
+
+
+class EachReadAlone:
+    """Reads of one transaction between which others commit, as on PostgreSQL where nothing is locked."""
+
+    def __init__(self, pair: Synced) -> None:
+        self._pair, self._store = pair, lift_store(pair.store, in_place)
+
+    async def get(self, key: Key) -> Record | None:
+        async with self._store.transaction(read_only=True) as tx:
+            found = await tx.get(key)
+        self._pair.push("PATCH", EVSE, {"status": "BLOCKED", "last_updated": LATER})
+        return found
+
+    async def children(self, key: Key) -> Any:
+        async with self._store.transaction(read_only=True) as tx:
+            return await tx.children(key)
+
+
+def test_an_evse_is_found_while_its_location_is_taken_apart() -> None:
+    with synced() as pair:
+        pair.cpo.lists["locations"] = [location(1)]
+        pair.pull()
+        found = run(find_evse(cast("Transaction", EachReadAlone(pair)), Key(Kind.EVSE, *OWNER, "LOC1-E2", "LOC1")))
+        assert found is not None
+        assert found.key.id == "LOC1-E2"
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])

@@ -165,7 +165,8 @@ def _owners(tx: BlockingTransaction, kind: str, owner: Owner | None) -> Iterator
     if owner is not None:
         yield owner
         return
-    first = tx.page(Query(kind=kind, limit=1, count=False)).records
+    stored_as = Kind.LOCATION if kind == Kind.EVSE else kind  # an EVSE may have no record of its own
+    first = tx.page(Query(kind=stored_as, limit=1, count=False)).records
     known = [
         record.key for records in pages(tx, Query(kind=Kind.PARTY)) for record in records if record.key.country_code
     ]

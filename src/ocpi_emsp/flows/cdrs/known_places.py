@@ -13,7 +13,7 @@ from attrs import frozen
 
 from ocpi_emsp.codec import decode
 from ocpi_emsp.errors import OcpiError
-from ocpi_emsp.flows.inbound.evses import evses_of, is_whole
+from ocpi_emsp.flows.inbound.evses import evse_in, evses_of
 from ocpi_emsp.models import Connector, Evse
 from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction
 from ocpi_emsp.pricing.places import ChargingPlace, plain_evse_id
@@ -66,8 +66,9 @@ async def _location(tx: Transaction, cdr: Key, location_id: str) -> Record | Non
 async def _evse(tx: Transaction, location: Record, used: ChargingPlace) -> Evse | KnownPlace:
     """The stored EVSE, or what can be said of it where there is none that can be read."""
     record = None
-    if used.evse_uid and not is_whole(location):
-        record = await tx.get(location.key._replace(kind=Kind.EVSE, id=used.evse_uid, parent=location.key.id))
+    if used.evse_uid:
+        key = location.key._replace(kind=Kind.EVSE, id=used.evse_uid, parent=location.key.id)
+        record = evse_in(location, used.evse_uid) or await tx.get(key)
     if record is None:
         children = await evses_of(tx, location)
         record = _named(children, used)

@@ -8,8 +8,8 @@ Rules of this module (docs/architecture.md, "A location is one record until it c
   EVSEs alone beside the whole location, but each reader would merge two truths; packing in the store, which saves rows
   and not work. A first sync of locations with two EVSEs wrote three rows for each, and takes two thirds of the time;
   one with more than MOST is taken apart at once, since its first change writes a row for each EVSE;
-- a flow that reads EVSEs finds both alike: an EVSE of a whole location was received when that was, and says itself when
-  it was updated; a flow that is about to write takes the location apart first.
+- a flow that reads EVSEs finds both alike: an EVSE of a whole location was received when that was, last by a full sync
+  that listed it, and says itself when it was updated; a flow that is about to write takes the location apart first.
 """
 
 from __future__ import annotations
@@ -109,12 +109,19 @@ async def find_evse(tx: Transaction, key: Key) -> Record | None:
     if found is not None:
         return found
     location = await tx.get(Key(Kind.LOCATION, key.country_code, key.party_id, key.parent))
-    return None if location is None else evse_in(location, key.id)
+    if location is None:
+        return None
+    # Not another get: the location may have been taken apart since the first one, whose answer a store may repeat.
+    return _with_uid(await evses_of(tx, location), key.id)
 
 
 def evse_in(location: Record, uid: str) -> Record | None:
     """An EVSE of a whole location, or None."""
-    return next((each for each in evses_in(location) if each.key.id == uid), None)
+    return _with_uid(evses_in(location), uid)
+
+
+def _with_uid(evses: Sequence[Record], uid: str) -> Record | None:
+    return next((each for each in evses if each.key.id == uid), None)
 
 
 async def taken_apart(tx: Transaction, location: Record) -> Record:

@@ -23,7 +23,7 @@ from ocpi_emsp.flows.inbound.request import Incoming
 from ocpi_emsp.flows.inbound.tariff_versions import move_versions, moved
 from ocpi_emsp.flows.parties.hub_owners import holders, known_owners
 from ocpi_emsp.flows.parties.owner_evidence import named_owners
-from ocpi_emsp.flows.parties.same_object import same_object
+from ocpi_emsp.flows.parties.same_object import is_stored_object, same_object
 from ocpi_emsp.ports import NAMES, Key, Kind, Query, Record, Transaction
 
 MOVED = "owner.moved"
@@ -91,7 +91,9 @@ async def name_other_owner(incoming: Incoming, tx: Transaction, key: Key, receiv
     if not received or incoming.party.profile.owner_from is None:
         return
     for other in await holders(incoming.context, tx, incoming.party, key.kind, key.id):
-        if other.key[1:3] not in (incoming.party.owner, key[1:3]) and same_object(key.kind, other.document, received):
+        if other.key[1:3] in (incoming.party.owner, key[1:3]):
+            continue
+        if await is_stored_object(tx, other, received):
             before, now = ("-".join(each[1:3]) for each in (other.key, key))
             said = f"{key.kind} {shown(key.id)} is one of {now} now, and stays stored as one of {before} as well"
             incoming.note("", _STAYED, said, _CLAUSE)

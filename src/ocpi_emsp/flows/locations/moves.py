@@ -50,11 +50,17 @@ async def _move(tx: Transaction, copy: Record, evses: Sequence[Record], record: 
     if record is not None:
         record, stored = await parts_of(tx, record)
         known = {evse.key.id: evse for evse in stored}
-    moved = evolve(copy, key=key)
-    if record is None or said_at(copy.document) > said_at(record.document):
-        await tx.put(moved if record is None else onward(record, moved))
+    stands = []
     for evse in evses:
         here = evolve(evse, key=evse.key._replace(country_code=key.country_code, party_id=key.party_id))
         old = known.get(evse.key.id)
-        await tx.put(here if old is None else merged(old, here))
+        stands.append(here if old is None else merged(old, here))
+    location = record
+    if location is None or said_at(copy.document) > said_at(location.document):
+        location = onward(record, evolve(copy, key=key))
+    latest = max([location.last_updated, *(each.last_updated for each in stands)])
+    if location is not record or latest > location.last_updated:
+        await tx.put(evolve(location, last_updated=latest))
+    for each in stands:
+        await tx.put(each)
     await tx.delete(copy.key)

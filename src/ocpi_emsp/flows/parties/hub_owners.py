@@ -32,7 +32,7 @@ from ocpi_emsp.flows.parties.allowed_parties import allowed_by, owner_named
 from ocpi_emsp.flows.parties.owner_evidence import Reading, read_owner, text_at
 from ocpi_emsp.flows.parties.party import Party, PartyState, find_party, party_key, put_party, read_party
 from ocpi_emsp.flows.parties.quota import require_owners
-from ocpi_emsp.flows.parties.same_object import same_object
+from ocpi_emsp.flows.parties.same_object import is_stored_object
 from ocpi_emsp.ports import Key, Kind, Owner, Query, Record, Transaction
 
 UNREADABLE: Final = "owner.unreadable"
@@ -220,8 +220,9 @@ async def _looked_for(
         return await _owner_of_place(context, tx, party, document)
     if len(others) != 1:
         return None
-    is_its_own = own is not None and same_object(kind, own.document, document)
-    return None if is_its_own and not same_object(kind, others[0].document, document) else _owner(others[0])
+    is_its_own = own is not None and await is_stored_object(tx, own, document)
+    is_the_others = not is_its_own or await is_stored_object(tx, others[0], document)
+    return _owner(others[0]) if is_the_others else None
 
 
 async def _owner_of_cdr(context: Context, tx: Transaction, party: Party, cdr_id: str, document: bytes) -> Owner | None:

@@ -15,11 +15,11 @@ from typing import Final, Literal
 import msgspec
 
 from ocpi_emsp.codec.content import same_content
-from ocpi_emsp.codec.patch import as_items, members
+from ocpi_emsp.codec.patch import as_items, join, members
 from ocpi_emsp.codec.readings import read_datetime
 from ocpi_emsp.errors import InvalidObject, NotJson
 from ocpi_emsp.flows.parties.owner_evidence import text_at
-from ocpi_emsp.ports import Kind
+from ocpi_emsp.ports import Kind, Record, Transaction
 
 _NEAR: Final = Decimal("0.001")
 _FAR: Final = Decimal("0.01")
@@ -34,6 +34,19 @@ def same_object(kind: str, one: bytes, other: bytes) -> bool:
         return _COMPARED[kind](one, other)
     except (InvalidObject, NotJson):
         return False
+
+
+async def is_stored_object(tx: Transaction, stored: Record, received: bytes) -> bool:
+    """True where what is stored and what was received are one object; a location is compared with its EVSEs."""
+    kind, document = stored.key.kind, stored.document
+    evses = await tx.children(stored.key) if kind == Kind.LOCATION else ()  # else they are in its document
+    try:
+        if evses:
+            listed = msgspec.Raw(b"[%b]" % b",".join([each.document for each in evses]))
+            document = join({**members(document), "evses": listed})
+    except (InvalidObject, NotJson):
+        return False
+    return same_object(kind, document, received)
 
 
 def _same_location(one: bytes, other: bytes) -> bool:
