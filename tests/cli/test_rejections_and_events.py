@@ -45,7 +45,7 @@ def test_what_was_refused_is_listed(refused: list[str], command: Command) -> Non
     table = command("rejections", "list").out.splitlines()
     assert [row.split()[0] for row in table] == ["id", *refused]
     assert "PUT /2.1.1/locations/NL/TNM/LOC2  7         Location rejected" in table[1]
-    assert command("rejections", "list", "--party", "DE-ABC").err == "ocpi-emsp: nothing was refused\n"
+    assert command("rejections", "list", "--party", "DE-ABC").err == "ocpi-emsp: there are no rejected requests\n"
 
 
 def test_one_is_shown_with_its_findings_and_its_body(refused: list[str], command: Command) -> None:

@@ -38,7 +38,7 @@ def run(arguments: Arguments) -> int:
             _show(_get(emsp, arguments.id), as_json=arguments.json)
         else:
             listed = partial(emsp.rejections.list, arguments.party)
-            print_list(arguments, listed, _COLUMNS, _row, _as_json, "nothing was refused")
+            print_list(arguments, listed, _COLUMNS, _row, _as_json, "there are no rejected requests")
     return 0
 
 
