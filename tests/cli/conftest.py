@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import sqlite3.dbapi2
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -44,6 +45,22 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
         return Ended(status, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def closed_databases(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What opens a SQLite database in this process closes it; Python warns of one that it finds open since 3.13."""
+    connect, made = sqlite3.dbapi2.connect, list[sqlite3.Connection]()
+
+    def remembered(*args: Any, **options: Any) -> sqlite3.Connection:
+        made.append(connect(*args, **options))
+        return made[-1]
+
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", remembered)
+    yield
+    for connection in made:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+            _ = connection.total_changes
 
 
 @pytest.fixture

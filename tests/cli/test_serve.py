@@ -83,6 +83,7 @@ def test_a_network_that_is_none_is_2(command: Command, network: str) -> None:
     assert f"invalid --forwarded '{network}': expected networks or addresses of proxies" in ended.err
 
 
+@pytest.mark.usefixtures("closed_databases")
 def test_a_port_in_use_is_3(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # where serve makes its database
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -94,6 +95,7 @@ def test_a_port_in_use_is_3(command: Command, tmp_path: Path, monkeypatch: pytes
             assert said in ended.err
 
 
+@pytest.mark.usefixtures("closed_databases")
 @pytest.mark.parametrize("host", ["192.0.2.1", "host.invalid"])
 def test_a_host_that_is_not_of_this_machine_is_3(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str

@@ -13,6 +13,7 @@ from sqlalchemy import create_engine
 from cli.conftest import Command, Start
 from ocpi_emsp.storage import migrations
 
+pytestmark = pytest.mark.usefixtures("closed_databases")
 WHO = ("--country-code", "IT", "--party-id", "BEC", "--name", "Be Charge", "--url", "https://e.example.com/ocpi/emsp")
 SERVE = ("serve", *WHO, "--port", "0")
 COMMANDS = {

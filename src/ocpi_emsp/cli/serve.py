@@ -14,10 +14,11 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from ocpi_emsp import PartyId
@@ -51,8 +52,8 @@ def run(arguments: Arguments) -> int:
     from ocpi_emsp.cli.connections import ConnectionLimits
     from ocpi_emsp.cli.server import LIBRARIES, base_url, listen, run as run_loop
 
-    store, close = _store(store_url(arguments, memory_allowed=True), arguments.auto_upgrade)
     with (
+        _opened(store_url(arguments, memory_allowed=True), arguments.auto_upgrade) as (store, close),
         output.log_on_stderr(logging.Formatter, ocpi_emsp=logging.INFO),
         listen(arguments.host, arguments.port) as listening,
     ):
@@ -80,15 +81,17 @@ def _forwarded(proxies: Sequence[str]) -> Forwarded | None:
         raise Usage(str(error).replace("Forwarded.proxies", "--forwarded")) from None
 
 
-def _store(url: str, auto_upgrade: bool) -> tuple[AnyStore, Close]:
-    """The store, and what closes it in the event loop that used it."""
+@contextlib.contextmanager
+def _opened(url: str, auto_upgrade: bool) -> Iterator[tuple[AnyStore, Close]]:
+    """The store, and what closes it in the event loop that used it; it is closed with the block if none did."""
     if url == MEMORY:
         output.say("stores everything in memory: it is lost when this process ends")
-        return MemoryStore(), _nothing
-    store = open_store(url, auto_upgrade=auto_upgrade)
-    output.say(f"stores everything in {store}")
-    warn_of_readers(store)
-    return store, store.aclose
+        yield MemoryStore(), _nothing
+        return
+    with contextlib.closing(open_store(url, auto_upgrade=auto_upgrade)) as store:
+        output.say(f"stores everything in {store}")
+        warn_of_readers(store)
+        yield store, store.aclose
 
 
 async def _nothing() -> None:

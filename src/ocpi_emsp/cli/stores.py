@@ -53,8 +53,12 @@ def open_store(url: str, *, auto_upgrade: bool = False, makes: bool = True, snap
     With ``snapshot`` all reads of a transaction see the same state. Raises Usage, Outside, StoreFailed, SchemaMismatch.
     """
     store = unopened_store(url, makes=makes, auto_upgrade=auto_upgrade, snapshots=snapshot)
-    with reading(store):  # the first transaction looks at the schema
-        return store
+    try:
+        with reading(store):  # the first transaction looks at the schema
+            return store
+    except BaseException:
+        store.close()
+        raise
 
 
 def unopened_store(url: str, *, makes: bool, auto_upgrade: bool = False, snapshots: bool = False) -> SqlStore:
