@@ -197,6 +197,35 @@ def test_sqlite_to_postgresql_and_back_gives_the_same_lines(
         assert command(plural, "list", "--json", "--store", postgres_url) == command(plural, "list", "--json")
 
 
+@pytest.mark.parametrize("is_whole", [False, True], ids=["one export after the other", "the other way round"])
+def test_an_evse_is_replaced_wherever_it_is_stored(is_whole: bool, command: Command, tmp_path: Path) -> None:
+    """One export has a location as one record, the other one its EVSEs as records of their own."""
+    url = f"sqlite:///{tmp_path / 'other.db'}"
+    place = line(kind="location", id="LOC1", document={"id": "LOC1", "evses": [evse("E1", "BLOCKED"), evse("E2")]})
+    parts = [line(kind="location", id="LOC1", document={"id": "LOC1", "name": "n"})]
+    parts += [line(kind="evse", id=each["uid"], parent="LOC1", document=each) for each in (evse("E1"), evse("E3"))]
+    first, second = ([place], parts) if is_whole else (parts, [place])
+    for number, lines in enumerate((first, second, second)):
+        imported = command("import", given(tmp_path / f"{number}.jsonl", *lines), "--store", url)
+        assert imported.status == 0, imported.err
+    shown = json.loads(command("locations", "show", "LOC1", "--party", "NL-TNM", "--json", "--store", url).out)
+    listed = command("evses", "list", "--json", "--store", url).out.splitlines()
+    evses = {each["uid"]: each for each in map(json.loads, listed)}
+    assert evses == {each["uid"]: each for each in shown["evses"]}
+    assert {uid: each["status"] for uid, each in evses.items()} == {
+        "E1": "AVAILABLE" if is_whole else "BLOCKED",
+        "E2": "AVAILABLE",
+        "E3": "AVAILABLE",
+    }
+    for uid, each in evses.items():
+        one = command("evses", "show", f"LOC1/{uid}", "--party", "NL-TNM", "--json", "--store", url)
+        assert json.loads(one.out) == each
+
+
+def evse(uid: str, status: str = "AVAILABLE") -> dict[str, Any]:
+    return {"uid": uid, "status": status, "last_updated": "2024-01-01T00:00:00Z"}
+
+
 def test_what_is_missing_what_was_pushed_and_what_is_to_be_pulled_survive(
     database: str, command: Command, postgres_url: str
 ) -> None:

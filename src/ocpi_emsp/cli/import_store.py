@@ -22,6 +22,7 @@ from ocpi_emsp.cli.stores import opened, writing
 from ocpi_emsp.errors import InvalidObject, StoreFailed
 from ocpi_emsp.findings import counted
 from ocpi_emsp.ports import NAMES, Entry, Record
+from ocpi_emsp.resources.records import put_records
 
 if TYPE_CHECKING:
     from ocpi_emsp.storage.sql.store import SqlStore
@@ -143,10 +144,9 @@ class Import:
 
     def _commit(self, batch: list[_Numbered]) -> None:
         with writing(self._store) as tx:
+            put_records(tx, [item for _, item in batch if isinstance(item, Record)])
             for _, item in batch:
-                if isinstance(item, Record):
-                    tx.put(item)
-                else:
+                if isinstance(item, Entry):
                     tx.append(item)
         for _, item in batch:
             self.counts[NAMES[item.key.kind] if isinstance(item, Record) else f"{item.topic} entries"] += 1

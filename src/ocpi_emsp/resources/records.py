@@ -18,7 +18,7 @@ from ocpi_emsp.codec.patch import members
 from ocpi_emsp.flows.commands.reservations import Reservation
 from ocpi_emsp.flows.commands.session_match import PendingMatch
 from ocpi_emsp.flows.commands.states import read_command
-from ocpi_emsp.flows.inbound.evses import evses_after, evses_of, find_evse
+from ocpi_emsp.flows.inbound.evses import evses_after, evses_of, find_evse, put_copies
 from ocpi_emsp.flows.inbound.stored import received_key
 from ocpi_emsp.flows.inbound.tariff_versions import listed_at, queries_at
 from ocpi_emsp.flows.locations.read import as_stored
@@ -37,6 +37,7 @@ __all__ = [
     "listed_evses",
     "names_party",
     "party_key",
+    "put_records",
     "queries_at",
     "read_details",
     "read_document",
@@ -77,6 +78,11 @@ def listed_evses(tx: BlockingTransaction, query: Query) -> Sequence[Record]:
     """The next EVSEs of the owner of a query, by location; the sequence of each is its place in this list alone."""
     locations = evolve(query, kind=Kind.LOCATION, after=0)
     return run(evses_after(LiftedTransaction.of(tx, in_place), locations, query.after))
+
+
+def put_records(tx: BlockingTransaction, records: Sequence[Record]) -> None:
+    """Put records of another store in the place of those here."""
+    run(put_copies(LiftedTransaction.of(tx, in_place), records))
 
 
 def _decision(entry: Entry) -> Any:

@@ -30,6 +30,7 @@ MOST: Final = 50
 """EVSEs of a location that is stored whole: its first change writes them all."""
 _PLACES: Final = 1 << 20
 """More than a location has EVSEs: each takes 100 bytes or more of a body of a few MB."""
+_PLACED: Final = frozenset({Kind.LOCATION, Kind.EVSE})
 _PAGE: Final = 25
 """Locations that are read at once: one may have thousands of EVSEs."""
 
@@ -140,6 +141,26 @@ async def parts_of(tx: Transaction, location: Record) -> tuple[Record, Sequence[
     """The location, taken apart, and its EVSEs, oldest first."""
     evses = await evses_of(tx, location)
     return await taken_apart(tx, location), evses
+
+
+async def put_copies(tx: Transaction, records: Sequence[Record]) -> None:
+    """Put records of another store in the place of those here, each EVSE in that of the EVSE, wherever it is stored."""
+    await prefetch(tx, list(dict.fromkeys([_location_key(each.key) for each in records if each.key.kind in _PLACED])))
+    for record in records:
+        old = await tx.get(_location_key(record.key)) if record.key.kind in _PLACED else None
+        if old is None or old.document == record.document:
+            await tx.put(record)
+            continue
+        await taken_apart(tx, old)
+        evses = evses_in(record) if record.key.kind == Kind.LOCATION else ()
+        await tx.put(without_evses(record) if evses else record)
+        for evse in evses:
+            await tx.put(evse)
+
+
+def _location_key(key: Key) -> Key:
+    """Of a location, or of that of an EVSE."""
+    return key if key.kind == Kind.LOCATION else Key(Kind.LOCATION, key.country_code, key.party_id, key.parent)
 
 
 # --- lists ----------------------------------------------------------------------------------------------------------
