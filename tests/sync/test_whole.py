@@ -349,10 +349,6 @@ class EachReadAlone:
         self._pair.push("PATCH", EVSE, {"status": "BLOCKED", "last_updated": LATER})
         return found
 
-    async def children(self, key: Key) -> Any:
-        async with self._store.transaction(read_only=True) as tx:
-            return await tx.children(key)
-
 
 def test_an_evse_is_found_while_its_location_is_taken_apart() -> None:
     with synced() as pair:

@@ -112,17 +112,14 @@ async def find_evse(tx: Transaction, key: Key) -> Record | None:
     location = await tx.get(Key(Kind.LOCATION, key.country_code, key.party_id, key.parent))
     if location is None:
         return None
-    # Not another get: the location may have been taken apart since the first one, whose answer a store may repeat.
-    return _with_uid(await evses_of(tx, location), key.id)
+    if is_whole(location):
+        return evse_in(location, key.id)
+    return await tx.get(key)  # what only reads locks nothing: the location may have been taken apart since
 
 
 def evse_in(location: Record, uid: str) -> Record | None:
     """An EVSE of a whole location, or None."""
-    return _with_uid(evses_in(location), uid)
-
-
-def _with_uid(evses: Sequence[Record], uid: str) -> Record | None:
-    return next((each for each in evses if each.key.id == uid), None)
+    return next((each for each in evses_in(location) if each.key.id == uid), None)
 
 
 async def taken_apart(tx: Transaction, location: Record) -> Record:

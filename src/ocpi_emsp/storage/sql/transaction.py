@@ -139,7 +139,10 @@ class SqlTransaction:
             self._lock(key)
             row = self._one(statements.get_locked, values)
         record = self._record(key, row) if row is not None else None
-        self._locked.records[key] = record
+        if (
+            record is not None or not self._read_only
+        ):  # what is not there, and not locked, may be there by the next time
+            self._locked.records[key] = record
         return record
 
     def prefetch(self, keys: Collection[Key], *, children: bool = False) -> None:
