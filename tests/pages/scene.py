@@ -27,6 +27,7 @@ from starlette.testclient import TestClient
 
 from client.support import PortalTransport
 from ocpi_emsp import Emsp, SupportMatrix
+from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.cpo import SimulatedCpo
 from our_emsp import token as driver_token
 from pages.blocks import ROOT
@@ -94,6 +95,9 @@ def scene(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
             yield made
         finally:
             portal.call(cpo.aclose)
+            for store in (emsp._contexts.setup.store for emsp in made.emsps):
+                if isinstance(store, SqlStore):
+                    portal.call(store.aclose)
             for name in [name for name in os.environ if name.startswith("OCPI_EMSP_")]:
                 del os.environ[name]
             for name in [name for name, module in sys.modules.items() if _is_in(folder, module)]:
