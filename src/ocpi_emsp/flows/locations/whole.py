@@ -42,8 +42,7 @@ async def store_whole(incoming: Incoming, tx: Transaction, old: Record | None) -
             name_connectors(incoming, evse, f"/evses/{place}")
     await tx.put(record)
     if incoming.context.has_receiver(LocationReceived):
-        document = assemble(record, evses_in(record))
-        await incoming.emit(tx, LocationReceived, record.key, document, created=True)
+        await incoming.emit(tx, LocationReceived, record.key, assemble(record, evses_in(record)), created=True)
     return Stored.over(None)
 
 

@@ -139,9 +139,7 @@ class SqlTransaction:
             self._lock(key)
             row = self._one(statements.get_locked, values)
         record = self._record(key, row) if row is not None else None
-        if (
-            record is not None or not self._read_only
-        ):  # what is not there, and not locked, may be there by the next time
+        if record is not None or not self._read_only:  # unlocked, it may be there the next time
             self._locked.records[key] = record
         return record
 
