@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from ocpi_emsp.check import check
 from ocpi_emsp.codec import decode, decode_strict, diagnose, dump, merge_patch, parse, untyped
 from ocpi_emsp.errors import InvalidObject, NotJson
 from ocpi_emsp.findings import Severity
-from ocpi_emsp.models import CdrDimension, CdrDimensionType, Connector, DisplayText
+from ocpi_emsp.models import CdrDimension, CdrDimensionType, Connector, DisplayText, Location
 
 TEXT = b'{"language": "en", "text": "Standard Tariff"%s}'
 
@@ -113,13 +114,22 @@ def test_no_json_of_the_wrong_type_is_no_json(data: bytes) -> None:
         decode(DisplayText, data)
 
 
-@pytest.mark.parametrize("door", DOORS)
-@pytest.mark.parametrize("depth", [500, 2_000, 10_000, 50_000, 200_000])
-def test_a_deep_document_is_read_or_refused(depth: int, door: str) -> None:
-    """How deep it may be is the Python's own; what is too deep for one is no other error."""
-    data = TEXT % (b', "vendor": ' + b"[" * depth + b"]" * depth)
-    with contextlib.suppress(NotJson, InvalidObject):
-        DOORS[door](data)
+@pytest.mark.parametrize("depth", [500, 700, 2_000, 10_000, 50_000, 200_000])
+@pytest.mark.parametrize("name", ["evses", "operator", "vendor"])
+@pytest.mark.parametrize(("opens", "closes"), [(b"[", b"]"), (b'{"x":', b"}")], ids=["lists", "objects"])
+def test_a_deep_document_is_read_or_refused(opens: bytes, closes: bytes, name: str, depth: int) -> None:
+    """How deep it may be is Python's own; what is too deep for a part of ours is no other error."""
+    data = b'{"id":"LOC1","%s":' % name.encode() + opens * depth + b"1" + closes * depth + b"}"
+    doors: list[Callable[[bytes], Any]] = [*DOORS.values(), partial(decode, Location), partial(check, kind=Location)]
+    for read in doors:
+        with contextlib.suppress(NotJson, InvalidObject):
+            read(data)
+
+
+def test_objects_that_are_too_deep_to_be_read_are_refused() -> None:
+    """700 of them are JSON for every Python; in a member that may say nothing, each of them is looked at."""
+    report = check(b'{"id":"LOC1","operator":' + b'{"x":' * 700 + b"1" + b"}" * 701, Location)
+    assert not report.ok
 
 
 EXACT = [

@@ -97,11 +97,15 @@ def diagnose(kind: type[T], document: Any, updated: datetime | None = None) -> D
 def diagnose_into(findings: Findings, kind: type[T], document: Any, updated: datetime | None = None) -> T | None:
     """Like :func:`diagnose`, but add the findings to those of the caller."""
     reader = _READERS.get(kind) or _compile(kind)
-    document, names = newer.read(kind, document)
-    if names:
-        message = f"this is OCPI 2.2: {', '.join(names)}; read as in 2.1.1"
-        findings.append(Finding.of(rules.NEWER, "", message, getattr(kind, "clause", "")))
-    value = reader(document, (), findings, updated)
+    try:
+        document, names = newer.read(kind, document)
+        if names:
+            message = f"this is OCPI 2.2: {', '.join(names)}; read as in 2.1.1"
+            findings.append(Finding.of(rules.NEWER, "", message, getattr(kind, "clause", "")))
+        value = reader(document, (), findings, updated)
+    except RecursionError:  # the parser goes deeper than Python code
+        findings.append(Finding.of(rules.BOUNDS, "", "too many objects and lists inside each other"))
+        return None
     if findings.enough and not findings.has_errors:
         message = f"more than {MAX_DEVIATIONS} deviations: no more of them are read"
         findings.append(Finding.of(rules.BOUNDS, "", message))
