@@ -111,6 +111,7 @@ def test_no_view_is_held_until_the_flush() -> None:
     with store._connected() as connection:
         evses = store.tables.objects[Kind.EVSE]
         assert connection.execute(select(evses.c.status, evses.c.id)).all() == [("AVAILABLE", "E1")]
+    store.close()
 
 
 def test_a_put_writes_every_column() -> None:
