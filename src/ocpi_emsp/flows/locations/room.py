@@ -87,18 +87,19 @@ async def room_for_location(
     """
     size = _size(after) - sum([len(each.document) for each in before if each is not None])
     if not others:  # the usual one
-        await _require_room(incoming, tx, count, size)
+        await require_room_for_new(incoming, tx, count, size)
         return []
     gone = _left_out_for_long(incoming, others)
     stay = _size(others) - _size(gone)
     if size + stay > 0:
         require_evses(incoming, 0, len(others) - len(gone))
         require_size(incoming, 0, stay)
-    await _require_room(incoming, tx, count - len(gone), size + stay)
+    await require_room_for_new(incoming, tx, count - len(gone), size + stay)
     return [each.key for each in gone]
 
 
-async def _require_room(incoming: Incoming, tx: Transaction, count: int, size: int) -> None:
+async def require_room_for_new(incoming: Incoming, tx: Transaction, count: int, size: int) -> None:
+    """Count ``count`` more records, of ``size`` bytes more in all. Raises QuotaExceeded."""
     if not fits(incoming.context, incoming.party, incoming.grown, count, size):
         await require_room(incoming.context, incoming.party, tx, incoming.grown, count, size)
 

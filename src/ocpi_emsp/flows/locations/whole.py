@@ -16,7 +16,7 @@ from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
 from ocpi_emsp.flows.inbound.twins import has_twins, name_connectors
 from ocpi_emsp.flows.locations.apart import is_read_strictly, read_struct
 from ocpi_emsp.flows.locations.read import assemble
-from ocpi_emsp.flows.locations.room import room_for_location
+from ocpi_emsp.flows.locations.room import require_room_for_new
 from ocpi_emsp.models import Location
 from ocpi_emsp.ports import Record, Transaction
 
@@ -31,18 +31,17 @@ async def store_whole(incoming: Incoming, tx: Transaction, old: Record | None) -
     location = _read(document)
     if location is None:
         return None
-    incoming.require_id("id", location.id, incoming.location_key.id)
-    latest = max([location.last_updated, *(evse.last_updated for evse in location.evses)])
-    record = Record(
-        incoming.location_key, document, latest, incoming.now, location, correlation_id=incoming.correlation_id
-    )
-    await room_for_location(incoming, tx, 1, (), (record,), ())
-    for place, evse in enumerate(location.evses):
-        if has_twins(evse):
+    key, evses = incoming.location_key, location.evses
+    incoming.require_id("id", location.id, key.id)
+    latest = max([location.last_updated, *[evse.last_updated for evse in evses]])
+    record = Record(key, document, latest, incoming.now, location, correlation_id=incoming.correlation_id)
+    await require_room_for_new(incoming, tx, 1, len(document))
+    if any(map(has_twins, evses)):
+        for place, evse in enumerate(evses):
             name_connectors(incoming, evse, f"/evses/{place}")
     await tx.put(record)
     if incoming.context.has_receiver(LocationReceived):
-        await incoming.emit(tx, LocationReceived, record.key, assemble(record, evses_in(record)), created=True)
+        await incoming.emit(tx, LocationReceived, key, assemble(record, evses_in(record)), created=True)
     return Stored.over(None)
 
 
