@@ -13,7 +13,7 @@ from attrs import frozen
 
 from ocpi_emsp.codec import decode
 from ocpi_emsp.errors import OcpiError
-from ocpi_emsp.flows.inbound.evses import evse_in, evses_of
+from ocpi_emsp.flows.inbound.evses import evse_of, evses_of
 from ocpi_emsp.models import Connector, Evse
 from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction
 from ocpi_emsp.pricing.places import ChargingPlace, plain_evse_id
@@ -65,10 +65,7 @@ async def _location(tx: Transaction, cdr: Key, location_id: str) -> Record | Non
 
 async def _evse(tx: Transaction, location: Record, used: ChargingPlace) -> Evse | KnownPlace:
     """The stored EVSE, or what can be said of it where there is none that can be read."""
-    record = None
-    if used.evse_uid:
-        key = location.key._replace(kind=Kind.EVSE, id=used.evse_uid, parent=location.key.id)
-        record = evse_in(location, used.evse_uid) or await tx.get(key)
+    record = await evse_of(tx, location, used.evse_uid) if used.evse_uid else None
     if record is None:
         children = await evses_of(tx, location)
         record = _named(children, used)

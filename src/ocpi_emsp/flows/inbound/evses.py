@@ -4,7 +4,7 @@ Rules of this module (docs/architecture.md, "A location is one record until it c
 - a location that was pulled is stored as it was received, with its EVSEs: it is one record, whole, until it or one of
   its EVSEs changes; then each EVSE becomes a record of its own, so that a status change rewrites one EVSE;
 - a whole location has no records of EVSEs; the record of one with such has no member ``evses``;
-- no column marks a whole location: of all, only one that is whole has a member ``evses``. Considered: rows for changed
+- no column marks a whole location: its document alone has a member ``evses``. Considered: rows for changed
   EVSEs alone beside the whole location, but each reader would merge two truths; packing in the store, which saves rows
   and not work. A first sync of locations with two EVSEs wrote three rows for each, and takes two thirds of the time;
   one with more than MOST is taken apart at once, since its first change writes a row for each EVSE;
@@ -94,7 +94,9 @@ def _record(location: Record, evse: _Evse, document: bytes) -> Record:
 
 
 def without_evses(location: Record) -> Record:
-    """A location without the EVSEs that are stored in its record."""
+    """A location without the EVSEs that are stored in its record; as it is where none are."""
+    if not is_whole(location):
+        return location
     parts = members(location.document)
     return evolve(location, document=join({name: parts[name] for name in parts if name != "evses"}), view=None)
 
@@ -120,6 +122,12 @@ async def find_evse(tx: Transaction, key: Key) -> Record | None:
 def evse_in(location: Record, uid: str) -> Record | None:
     """An EVSE of a whole location, or None."""
     return next((each for each in evses_in(location) if each.key.id == uid), None)
+
+
+async def evse_of(tx: Transaction, location: Record, uid: str) -> Record | None:
+    """An EVSE of a location that was read, wherever it is stored, or None."""
+    key = location.key._replace(kind=Kind.EVSE, id=uid, parent=location.key.id)
+    return evse_in(location, uid) or await tx.get(key)
 
 
 async def taken_apart(tx: Transaction, location: Record) -> Record:
@@ -199,7 +207,7 @@ def _is_within(evse: Record, date_from: datetime | None, date_to: datetime | Non
 async def evses_after(tx: Transaction, query: Query, after: int) -> Sequence[Record]:
     """The EVSEs of the next locations of a query that have any, after a place: that of the last one before them.
 
-    The sequence of each is its place in such lists. It is none in the store.
+    The sequence of each is its place in such lists, not in the store.
     """
     seen = max(after // _PLACES - 1, 0)
     while locations := (await tx.page(evolve(query, after=seen, limit=_PAGE))).records:

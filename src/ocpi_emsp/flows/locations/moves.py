@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from ocpi_emsp.codec.moments import said_at
-from ocpi_emsp.flows.inbound.evses import evses_of, is_whole, parts_of, without_evses
+from ocpi_emsp.flows.inbound.evses import evses_of, parts_of, without_evses
 from ocpi_emsp.flows.inbound.moves import hubs_copy, is_the_same, name_other_owner, stays_at_home, tell_moved
 from ocpi_emsp.flows.inbound.request import Incoming
 from ocpi_emsp.flows.inbound.upsert import onward
@@ -40,7 +40,7 @@ async def location_at(incoming: Incoming, tx: Transaction, received: bytes = b""
         return record
     if received:
         read(evolve(incoming, deviations=[]), received, is_whole=True)  # what is refused moves nothing
-    await _move(tx, without_evses(copy) if is_whole(copy) else copy, evses, record, key)
+    await _move(tx, without_evses(copy), evses, record, key)
     await tell_moved(incoming, tx, copy, key, assemble(copy, evses))
     return await tx.get(key)
 

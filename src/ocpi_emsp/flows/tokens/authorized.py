@@ -16,7 +16,7 @@ from ocpi_emsp.codec import decode
 from ocpi_emsp.codec.patch import member
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import InvalidObject, NotJson, OcpiError, UnknownObject
-from ocpi_emsp.flows.inbound.evses import evse_in, evses_of
+from ocpi_emsp.flows.inbound.evses import evse_of, evses_of
 from ocpi_emsp.flows.parties.hub_owners import holders
 from ocpi_emsp.flows.tokens.authorization_records import Case
 from ocpi_emsp.models import LocationReferences, Status, Token, TokenType
@@ -91,7 +91,7 @@ async def _evses(
     if case.incoming.context.authorize is not None or (connectors and not names):
         return await evses_of(tx, location), False
     if len(names) == 1 and _may_be_stored(names[0]):
-        evse = evse_in(location, names[0]) or await tx.get(_evse_key(location.key, names[0]))
+        evse = await evse_of(tx, location, names[0])
         if evse is not None and _is_there(evse):
             return [evse], not connectors
         return await evses_of(tx, location), False
