@@ -19,7 +19,13 @@ from attrs import evolve
 from ocpi_emsp import _arguments as arguments, _bridge
 from ocpi_emsp.check.policy import Policy
 from ocpi_emsp.flows.core.addresses import Forwarded
-from ocpi_emsp.flows.core.authorize_hook import AuthorizeFallback, by_whitelist, fallback_of, is_of_token_and_references
+from ocpi_emsp.flows.core.authorize_hook import (
+    AuthorizeFallback,
+    by_whitelist,
+    fallback_of,
+    is_of_token_and_references,
+    require_sole,
+)
 from ocpi_emsp.flows.core.settings import Limits, RateLimit, Retention, RetryPolicy
 from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
 from ocpi_emsp.models import AuthorizationInfo, BusinessDetails
@@ -205,15 +211,19 @@ class Emsp(Resources):
 
     # --- hooks --------------------------------------------------------------------------------------------------
 
-    def authorize(self, hook: AuthorizeFunction) -> AuthorizeFunction:
+    def authorize(self, hook: AuthorizeFunction, *, replace: bool = False) -> AuthorizeFunction:
         """Register the function that decides real-time authorizations, plain or async.
 
         It gets an :class:`AuthorizationRequest`, or, with two positional parameters, the stored Token and the
         LocationReferences of the request or None. It returns AuthorizationInfo, or raises NotEnoughInformation, within
-        ``AuthorizeLimits.timeout``. Raises TypeError for a function that takes neither.
+        ``AuthorizeLimits.timeout``. ``replace``: it takes the place of the one that is registered. Raises TypeError for
+        a function that takes neither, ValueError for a second function without ``replace``.
         """
         setup = self._contexts.setup
-        setup.authorize = hook, is_of_token_and_references(hook)
+        is_pair, is_replacing = is_of_token_and_references(hook), arguments.flag("replace", replace)
+        if setup.authorize is not None and not is_replacing:
+            require_sole(hook, setup.authorize[0])
+        setup.authorize = hook, is_pair
         setup.changes += 1
         return hook
 

@@ -151,6 +151,14 @@ def test_hooks_and_listeners_of_the_projects_emsp_are_such_functions() -> None:
     assert connection.connection is None
 
 
+def test_a_second_hook_is_refused_with_the_place_of_the_first_and_may_replace_it() -> None:
+    emsp = DjangoEmsp(country_code="IT", party_id="BEC", name="Be Charge", url=URL, store=MemoryStore())
+    emsp.authorize(lambda request: request.allow())
+    with pytest.raises(ValueError, match=r"test_connections\.py:[0-9]+\) is registered already"):
+        emsp.authorize(lambda request: request.refuse())
+    emsp.authorize(lambda request: request.refuse(), replace=True)
+
+
 @pytest.mark.parametrize("door", ["authorize", "on"])
 def test_what_is_no_function_is_refused_as_ever(door: str) -> None:
     emsp = DjangoEmsp(country_code="IT", party_id="BEC", name="Be Charge", url=URL, store=MemoryStore())

@@ -21,7 +21,7 @@ def named(location_id: str = "LOC1", *evse_uids: str, connectors: tuple[str, ...
 
 
 def returns(cpo: Peer, answer: Callable[[AuthorizationRequest], Any]) -> None:
-    cpo.emsp.authorize(answer)
+    cpo.emsp.authorize(answer, replace=True)
 
 
 @pytest.mark.parametrize(

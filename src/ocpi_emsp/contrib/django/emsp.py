@@ -31,9 +31,9 @@ MODULE = "ocpi"
 class DjangoEmsp(Emsp):
     """An eMSP whose hooks and listeners leave no connection of Django open."""
 
-    def authorize(self, hook: AuthorizeFunction) -> AuthorizeFunction:
+    def authorize(self, hook: AuthorizeFunction, *, replace: bool = False) -> AuthorizeFunction:
         """See :meth:`Emsp.authorize`."""
-        super().authorize(closing_connections(hook))
+        super().authorize(closing_connections(hook), replace=replace)
         return hook
 
     def on(self, event: type[E]) -> Callable[[Callable[[E], R]], Callable[[E], R]]:

@@ -306,6 +306,29 @@ def is_of_token_and_references(hook: Callable[..., Any]) -> bool:
     return is_pair
 
 
+def require_sole(hook: Callable[..., Any], registered: Callable[..., Any]) -> None:
+    """Raises ValueError where the two hooks are not one definition that was executed twice, as in a notebook."""
+    first, second = inspect.unwrap(registered), inspect.unwrap(hook)
+    if first is second or _definition(first) == _definition(second):
+        return
+    raise ValueError(
+        f"second authorize hook {_place(second)}: {_place(first)} is registered already, and one function decides. "
+        "Remove one of them, or replace the first with emsp.authorize(hook, replace=True)"
+    )
+
+
+def _definition(hook: Callable[..., Any]) -> object:
+    name = getattr(hook, "__qualname__", "")
+    is_named = bool(name) and not name.endswith("<lambda>")
+    return (hook.__module__, name, getattr(hook, "__self__", None)) if is_named else hook
+
+
+def _place(hook: Callable[..., Any]) -> str:
+    """The name of a hook, with the file and line of its definition, where it has one."""
+    code = getattr(hook, "__code__", None)
+    return f"'{given(hook)}'" + (f" ({code.co_filename}:{code.co_firstlineno})" if code else "")
+
+
 def asking(lifted: Callable[..., Awaitable[object]], *, is_pair: bool) -> AuthorizeHook:
     """The hook as a flow calls it; ``is_pair``: it takes the token and the references."""
     if not is_pair:
