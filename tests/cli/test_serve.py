@@ -11,6 +11,7 @@ import signal
 import socket
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import httpx
@@ -74,6 +75,58 @@ def test_ctrl_c_ends_it_in_order_and_people_can_read_what_it_says(start: Start) 
     out, err = server.communicate(timeout=SECONDS)
     assert (server.returncode, out) == (0, "")
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_a_url_of_this_machine_gets_the_port_that_was_taken(start: Start, host: str) -> None:
+    """As where ``config init --laptop`` wrote the URL, and its port is in use."""
+    server = start("serve", *LOCAL, "--url", f"http://{host}:8000/ocpi/emsp", "--invite", "NL-TNM", "--json")
+    said = json.loads(server.stdout.readline())
+    port = urlsplit(said["url"]).port
+    assert said["url"] == f"http://{host}:{port}/ocpi/emsp"
+    assert said["invitations"][0]["versions_url"] == said["versions_url"] == f"{said['url']}/versions"
+    assert httpx.get(f"http://127.0.0.1:{port}/ocpi/emsp/versions").status_code == 401
+    server.send_signal(signal.SIGINT)
+    _, err = server.communicate(timeout=SECONDS)
+    assert f"listening on http://127.0.0.1:{port}\n" in err
+    assert (
+        f"partners get {said['url']} instead of url http://{host}:8000/ocpi/emsp: "
+        "give other commands the same --url, or set a --port\n"
+    ) in err
+
+
+@pytest.mark.parametrize(
+    ("url", "is_warned"),
+    [
+        ("http://127.0.0.1:1/ocpi/emsp", True),
+        ("http://127.0.0.1:{port}/ocpi/emsp", False),
+        ("http://127.0.0.1/ocpi/emsp", False),
+        ("https://localhost:1/ocpi/emsp", False),
+    ],
+    ids=["another", "its own", "a proxy's", "TLS"],
+)
+def test_a_url_of_this_machine_with_another_port_is_reported(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, is_warned: bool
+) -> None:
+    announce = serve._announce
+
+    def announced(*args: Any, **kwargs: Any) -> None:
+        announce(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(serve, "_announce", announced)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    url = url.format(port=port)
+    ended = command("serve", *LOCAL, "--port", port, "--url", url, "--store", "memory")
+    assert ended.out == f"eMSP IT-BEC answers at {url}/versions\n"
+    warning = (
+        f"url is {url}, and this server listens on port {port}: set --port 1 or "
+        f"--url http://127.0.0.1:{port}/ocpi/emsp, unless a proxy of this machine listens on port 1\n"
+    )
+    assert (warning in ended.err) is is_warned
+    assert ended.err.count("url is") == is_warned
 
 
 @pytest.mark.parametrize("network", ["*", "10.0.0.1/8", "proxy.example.com"])

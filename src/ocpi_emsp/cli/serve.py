@@ -20,6 +20,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import urlsplit
 
 from ocpi_emsp import PartyId
 from ocpi_emsp.cli import laptop, output
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from ocpi_emsp.cli.connections import ConnectionLimits
 
 Close: TypeAlias = Callable[[], Awaitable[None]]
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
 def run(arguments: Arguments) -> int:
@@ -58,6 +60,7 @@ def run(arguments: Arguments) -> int:
         listen(arguments.host, arguments.port) as listening,
     ):
         url = base_url(listening) + BASE_PATH
+        arguments = _at_its_port(arguments, listening)
         emsp = make_emsp(arguments, store, url, forwarded=forwarded, audit=arguments.audit)
         if arguments.retention is not None:
             emsp.retention(arguments.retention)
@@ -72,6 +75,24 @@ def run(arguments: Arguments) -> int:
         output.say(f"served with {' and '.join(LIBRARIES)}")
         run_loop(_serve(emsp, listening, arguments, close, limits))
     return 0
+
+
+def _at_its_port(arguments: Arguments, listening: socket.socket) -> Arguments:
+    """The arguments; a URL of this machine gets the port that was taken, where any free one was asked for."""
+    url, taken = urlsplit(arguments.url or ""), listening.getsockname()[1]
+    if url.scheme != "http" or url.hostname not in _THIS_MACHINE or url.port in (None, taken):
+        return arguments
+    own = url._replace(netloc=f"{url.netloc.rpartition(':')[0]}:{taken}").geturl()
+    if arguments.port != 0:
+        output.say(
+            f"url is {arguments.url}, and this server listens on port {taken}: set --port {url.port} or "
+            f"--url {own}, unless a proxy of this machine listens on port {url.port}"
+        )
+        return arguments
+    output.say(
+        f"partners get {own} instead of url {arguments.url}: give other commands the same --url, or set a --port"
+    )
+    return Arguments(**vars(arguments) | {"url": own})
 
 
 def _forwarded(proxies: Sequence[str]) -> Forwarded | None:
