@@ -243,6 +243,10 @@ class UnsafeUrl(OcpiError):
     """A URL that the URL policy forbids, or that lies where the party's URLs may not; nothing was sent to it."""
 
 
+class CertificatesUnusable(OcpiError):
+    """The certificates that this machine trusts (``SSL_CERT_FILE``, ``SSL_CERT_DIR``) cannot be read."""
+
+
 class PartnerError(OcpiError):
     """A call to a partner failed. ``http_status`` is what we answer if a request of ours depends on it."""
 

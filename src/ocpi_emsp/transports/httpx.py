@@ -31,6 +31,7 @@ from ocpi_emsp.transports.decoding import ACCEPTED, CannotDecode, decoder
 from ocpi_emsp.transports.library import http_errors, http_library
 from ocpi_emsp.transports.pinned import aio_pinned_transport, pinned_transport
 from ocpi_emsp.transports.proxies import environment_proxies
+from ocpi_emsp.transports.trust import ssl_context
 from ocpi_emsp.transports.wire_bytes import TooMuchSent, WireBytes, count_reads, counting
 from ocpi_emsp.url_policy import UrlPolicy
 from ocpi_emsp.wire import Request, Response
@@ -136,9 +137,9 @@ def default_client(policy: UrlPolicy, timeout: float, connect: float | None = No
 
     It uses the environment's proxies, where the proxy resolves names and the policy sees the URL alone, but not .netrc,
     which would replace the token. ``timeout``: seconds for each read and write; ``connect``: seconds for a connection,
-    if different. Raises ModuleNotFoundError if neither httpx2 nor httpx is installed.
+    if different. Raises ModuleNotFoundError if neither httpx2 nor httpx is installed, CertificatesUnusable.
     """
-    library, context = http_library(), _context()
+    library, context = http_library(), _trusted()
     mounts = _mounts(library.HTTPTransport, context)
     keep_deadlines(list(mounts.values()))
     made: http.Client = library.Client(
@@ -151,7 +152,7 @@ def default_client(policy: UrlPolicy, timeout: float, connect: float | None = No
 
 def default_async_client(policy: UrlPolicy, timeout: float, connect: float | None = None) -> http.AsyncClient:
     """Like :func:`default_client`, async."""
-    library, context = http_library(), _context()
+    library, context = http_library(), _trusted()
     mounts = _mounts(library.AsyncHTTPTransport, context)
     count_reads(list(mounts.values()))
     made: http.AsyncClient = library.AsyncClient(
@@ -162,10 +163,9 @@ def default_async_client(policy: UrlPolicy, timeout: float, connect: float | Non
     return made
 
 
-def _context() -> ssl.SSLContext:
+def _trusted() -> ssl.SSLContext:
     """One for all transports of a client: it takes longer to make than a call."""
-    made: ssl.SSLContext = http_library().create_ssl_context()
-    return made
+    return ssl_context(http_library())
 
 
 def _mounts(transport: Any, context: ssl.SSLContext) -> dict[str, Any]:

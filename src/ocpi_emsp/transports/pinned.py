@@ -31,6 +31,7 @@ from ocpi_emsp import _bridge, _hooks
 from ocpi_emsp.ports import DeadlinePassed, Mode
 from ocpi_emsp.transports.deadline import TimedBackend
 from ocpi_emsp.transports.library import core_library, http_library
+from ocpi_emsp.transports.trust import ssl_context
 from ocpi_emsp.transports.wire_bytes import AsyncCountedBackend
 from ocpi_emsp.url_policy import UrlPolicy
 
@@ -67,8 +68,8 @@ def pinned_transport(
         http_client=lambda: httpx2.Client(transport=pinned_transport(policy), timeout=10)
 
     ``library`` is the module httpx2 or httpx that the client is of (default: the one that is installed), ``limits`` its
-    ``Limits``. Raises ModuleNotFoundError if neither is installed. A client with a transport of its own uses no proxy
-    of the environment.
+    ``Limits``. Raises ModuleNotFoundError if neither is installed, CertificatesUnusable. A client with a transport of
+    its own uses no proxy of the environment.
     """
     return _transport("sync", policy, library, resolver, verify, limits)
 
@@ -88,7 +89,7 @@ def aio_pinned_transport(
 def _transport(mode: Mode, policy: UrlPolicy, library: Any, resolver: Resolver, verify: Any, limits: Any) -> Any:
     http = http_library() if library is None else library
     core = core_library(http)
-    context = verify if isinstance(verify, ssl.SSLContext) else http.create_ssl_context(verify=verify)
+    context = verify if isinstance(verify, ssl.SSLContext) else ssl_context(http, verify=verify)
     limits = limits or http.Limits(max_connections=100, max_keepalive_connections=20)
     is_sync, pinned = mode == "sync", (core, policy, resolver)
     pool = core.ConnectionPool if is_sync else core.AsyncConnectionPool

@@ -1,0 +1,48 @@
+"""The certificates that this machine trusts, as both HTTP libraries find them.
+
+Rules of this module: ``SSL_CERT_FILE`` comes before ``SSL_CERT_DIR``, as in httpx and httpx2; what cannot be read names
+the variable and what it says. OpenSSL itself takes a missing directory for an empty one.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from pathlib import Path
+from typing import Any, Final
+
+from ocpi_emsp.errors import CertificatesUnusable
+
+_FILE: Final = "SSL_CERT_FILE"
+_DIRECTORY: Final = "SSL_CERT_DIR"
+
+
+def ssl_context(library: Any, *, verify: bool = True) -> ssl.SSLContext:
+    """The context of httpx2 or httpx. Raises CertificatesUnusable if what it trusts cannot be read."""
+    if verify:
+        _check_directory()
+    try:
+        made: ssl.SSLContext = library.create_ssl_context(verify=verify)
+    except OSError as error:  # an SSLError is one
+        raise _unusable(error) from error
+    return made
+
+
+def _check_directory() -> None:
+    folders = os.environ.get(_DIRECTORY, "")
+    if folders and not os.environ.get(_FILE) and not any(Path(each).is_dir() for each in folders.split(os.pathsep)):
+        raise CertificatesUnusable(f"invalid {_DIRECTORY} '{folders}': expected a directory of certificates")
+
+
+def _unusable(error: OSError) -> CertificatesUnusable:
+    file = os.environ.get(_FILE)
+    if isinstance(error, ssl.SSLError):
+        why = "no certificate can be read from it"
+    else:
+        why = error.strerror or "it cannot be read"
+    if not file:
+        return CertificatesUnusable(f"the certificates that this machine trusts cannot be read: {why}; set {_FILE}")
+    return CertificatesUnusable(
+        f"invalid {_FILE} '{file}': {why}: expected a file of certificates in PEM, "
+        "for example /etc/ssl/certs/ca-certificates.crt"
+    )
