@@ -66,7 +66,7 @@ TODO: Final = {
     "UnknownCommand": "check the id; an old command may be deleted by the retention",
     "UnsafeUrl": "try-out without TLS: `url_policy='loopback'`; a network of yours: allow it in a `UrlPolicy`; a URL "
     "on another host: name that in `hosts` of the profile",
-    "CertificatesUnusable": "correct the environment variable that the message names, or unset it",
+    "InvalidEnvironment": "correct the environment variable that the message names, or unset it",
     "PartnerError": "catch it around calls to a partner. With `command_uid`, look at `emsp.commands.pending`",
     "TransportFailed": "repeat the call later if `retryable`; otherwise look at certificate, URL and limits",
     "PartnerUnavailable": "wait until `until`",

@@ -243,8 +243,8 @@ class UnsafeUrl(OcpiError):
     """A URL that the URL policy forbids, or that lies where the party's URLs may not; nothing was sent to it."""
 
 
-class CertificatesUnusable(OcpiError):
-    """The certificates that this machine trusts (``SSL_CERT_FILE``, ``SSL_CERT_DIR``) cannot be read."""
+class InvalidEnvironment(OcpiError):
+    """A variable of the environment that calls depend on is invalid, such as ``SSL_CERT_FILE`` or ``HTTPS_PROXY``."""
 
 
 class PartnerError(OcpiError):

@@ -1,6 +1,7 @@
 """The environment's proxies: they resolve names themselves, and what goes without one is pinned."""
 
 import importlib
+from typing import Any
 
 import anyio
 import pytest
@@ -9,7 +10,7 @@ from client.places import INSIDE, NAME, POLICY, Places
 from client.support import MODES, Mode
 from client.test_pinned import both, register, sites
 from ocpi_emsp._bridge import run
-from ocpi_emsp.errors import CannotUseApi, UnsafeUrl
+from ocpi_emsp.errors import CannotUseApi, InvalidEnvironment, UnsafeUrl
 from ocpi_emsp.transports.httpx import AsyncHttpxSend, HttpxSend, default_async_client, default_client
 from ocpi_emsp.transports.library import LIBRARIES
 from ocpi_emsp.transports.proxies import environment_proxies
@@ -56,6 +57,28 @@ def test_they_are_read_as_both_libraries_read_them(
         environment.setenv(name.lower(), value)
     theirs = importlib.import_module(f"{library}._utils").get_environment_proxies()
     assert environment_proxies() == theirs
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize("make", [default_client, default_async_client])
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("HTTPS_PROXY", "ftp://proxy.test", "'ftp://proxy.test': expected the URL of a proxy, for example http://"),
+        ("https_proxy", "http://us:secret@proxy.test:x", "'http://***@proxy.test:x': expected the URL of a proxy"),
+        ("ALL_PROXY", "socks5://proxy.test:1080", "'socks5://proxy.test:1080': install socksio first"),
+        ("NO_PROXY", "localhost,cpo.test:port", "'cpo.test:port': expected hosts, separated by commas, for example"),
+        ("no_proxy", "[::1]", "'[::1]': expected hosts, separated by commas, for example localhost,.example.com"),
+    ],
+)
+def test_one_that_cannot_be_used_is_named(
+    environment: pytest.MonkeyPatch, make: Any, name: str, value: str, message: str
+) -> None:
+    environment.setenv(name, value)
+    with pytest.raises(InvalidEnvironment) as raised:
+        make(UrlPolicy(), 5.0)
+    assert raised.value.message.startswith(f"invalid {name} {message}")
+    assert "secret" not in raised.value.message
 
 
 def status(mode: Mode, policy: UrlPolicy, url: str) -> int:

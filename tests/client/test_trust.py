@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from ocpi_emsp import UrlPolicy
-from ocpi_emsp.errors import CertificatesUnusable
+from ocpi_emsp.errors import InvalidEnvironment
 from ocpi_emsp.transports.httpx import default_async_client, default_client
 from ocpi_emsp.transports.pinned import aio_pinned_transport, pinned_transport
 
@@ -50,7 +50,7 @@ def test_a_file_that_cannot_be_read_is_named(
         file.mkdir()
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "ignored beside a file"))
-    with pytest.raises(CertificatesUnusable) as raised:
+    with pytest.raises(InvalidEnvironment) as raised:
         make()
     assert raised.value.message == f"invalid SSL_CERT_FILE '{file}': {why}: {EXPECTED}"
 
@@ -60,7 +60,7 @@ def test_a_directory_that_is_not_there_is_named(
 ) -> None:
     folders = f"{tmp_path / 'a'}:{tmp_path / 'b'}"
     monkeypatch.setenv("SSL_CERT_DIR", folders)
-    with pytest.raises(CertificatesUnusable) as raised:
+    with pytest.raises(InvalidEnvironment) as raised:
         make()
     assert raised.value.message == f"invalid SSL_CERT_DIR '{folders}': expected a directory of certificates"
     (tmp_path / "b").mkdir()
@@ -80,7 +80,7 @@ def test_a_machine_without_certificates_is_reported(
         raise FileNotFoundError(2, "No such file or directory")
 
     monkeypatch.setattr(library, "create_ssl_context", fail)
-    with pytest.raises(CertificatesUnusable) as raised:
+    with pytest.raises(InvalidEnvironment) as raised:
         make()
     assert raised.value.message == (
         "the certificates that this machine trusts cannot be read: No such file or directory; set SSL_CERT_FILE"

@@ -22,7 +22,7 @@ from ocpi_emsp.cli.commands import Commands
 from ocpi_emsp.cli.errors import CommandFailed, Outside, Usage
 from ocpi_emsp.cli.next_steps import next_step
 from ocpi_emsp.cli.settings import source
-from ocpi_emsp.errors import CertificatesUnusable, OcpiError, PartnerError, RegistrationFailed, StoreFailed, UnsafeUrl
+from ocpi_emsp.errors import InvalidEnvironment, OcpiError, PartnerError, RegistrationFailed, StoreFailed, UnsafeUrl
 
 __all__ = ["main"]
 
@@ -98,4 +98,4 @@ def _say(failure: OcpiError) -> int:
         output.say(step)
     if isinstance(failure, StoreFailed | PartnerError | RegistrationFailed):
         return Outside.status
-    return Usage.status if isinstance(failure, CertificatesUnusable | UnsafeUrl) else CommandFailed.status
+    return Usage.status if isinstance(failure, InvalidEnvironment | UnsafeUrl) else CommandFailed.status

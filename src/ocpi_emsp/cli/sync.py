@@ -30,7 +30,7 @@ from ocpi_emsp.cli.sync_schedule import PartyId
 from ocpi_emsp.cli.sync_view import view
 from ocpi_emsp.codec import wire_time
 from ocpi_emsp.emsp import Emsp
-from ocpi_emsp.errors import CertificatesUnusable, OcpiError, StoreFailed
+from ocpi_emsp.errors import InvalidEnvironment, OcpiError, StoreFailed
 from ocpi_emsp.resources import MODULES, SyncReport
 
 _SPLAY = 0.1
@@ -120,7 +120,7 @@ class _Syncs:
                 stop=self.runner.asked.is_set,
             )
         except OcpiError as failure:
-            if isinstance(failure, CertificatesUnusable) and arguments.every is None:
+            if isinstance(failure, InvalidEnvironment) and arguments.every is None:
                 raise Usage(failure.message) from None  # the same for each party
             report = failure
         ended = status_of(report)
@@ -178,7 +178,7 @@ class _Syncs:
 def status_of(report: SyncReport | OcpiError) -> int:
     """The exit status of one party's sync."""
     if isinstance(report, OcpiError):
-        is_outside = isinstance(report, StoreFailed | CertificatesUnusable)
+        is_outside = isinstance(report, StoreFailed | InvalidEnvironment)
         return Outside.status if is_outside else CommandFailed.status
     if report.failed and not any(each.pages or each.created or each.updated for each in report.modules):
         return Outside.status

@@ -30,7 +30,7 @@ from ocpi_emsp.transports.deadline import OutOfTime, keep_deadlines, until
 from ocpi_emsp.transports.decoding import ACCEPTED, CannotDecode, decoder
 from ocpi_emsp.transports.library import http_errors, http_library
 from ocpi_emsp.transports.pinned import aio_pinned_transport, pinned_transport
-from ocpi_emsp.transports.proxies import environment_proxies
+from ocpi_emsp.transports.proxies import proxies
 from ocpi_emsp.transports.trust import ssl_context
 from ocpi_emsp.transports.wire_bytes import TooMuchSent, WireBytes, count_reads, counting
 from ocpi_emsp.url_policy import UrlPolicy
@@ -137,10 +137,10 @@ def default_client(policy: UrlPolicy, timeout: float, connect: float | None = No
 
     It uses the environment's proxies, where the proxy resolves names and the policy sees the URL alone, but not .netrc,
     which would replace the token. ``timeout``: seconds for each read and write; ``connect``: seconds for a connection,
-    if different. Raises ModuleNotFoundError if neither httpx2 nor httpx is installed, CertificatesUnusable.
+    if different. Raises ModuleNotFoundError if neither httpx2 nor httpx is installed, InvalidEnvironment.
     """
     library, context = http_library(), _trusted()
-    mounts = _mounts(library.HTTPTransport, context)
+    mounts = proxies(library, library.HTTPTransport, context)
     keep_deadlines(list(mounts.values()))
     made: http.Client = library.Client(
         transport=pinned_transport(policy, verify=context),
@@ -153,7 +153,7 @@ def default_client(policy: UrlPolicy, timeout: float, connect: float | None = No
 def default_async_client(policy: UrlPolicy, timeout: float, connect: float | None = None) -> http.AsyncClient:
     """Like :func:`default_client`, async."""
     library, context = http_library(), _trusted()
-    mounts = _mounts(library.AsyncHTTPTransport, context)
+    mounts = proxies(library, library.AsyncHTTPTransport, context)
     count_reads(list(mounts.values()))
     made: http.AsyncClient = library.AsyncClient(
         transport=aio_pinned_transport(policy, verify=context),
@@ -166,11 +166,6 @@ def default_async_client(policy: UrlPolicy, timeout: float, connect: float | Non
 def _trusted() -> ssl.SSLContext:
     """One for all transports of a client: it takes longer to make than a call."""
     return ssl_context(http_library())
-
-
-def _mounts(transport: Any, context: ssl.SSLContext) -> dict[str, Any]:
-    proxies = environment_proxies()
-    return {key: None if url is None else transport(proxy=url, verify=context) for key, url in proxies.items()}
 
 
 def _settings(timeout: float, connect: float | None) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def pinned_transport(
         http_client=lambda: httpx2.Client(transport=pinned_transport(policy), timeout=10)
 
     ``library`` is the module httpx2 or httpx that the client is of (default: the one that is installed), ``limits`` its
-    ``Limits``. Raises ModuleNotFoundError if neither is installed, CertificatesUnusable. A client with a transport of
+    ``Limits``. Raises ModuleNotFoundError if neither is installed, InvalidEnvironment. A client with a transport of
     its own uses no proxy of the environment.
     """
     return _transport("sync", policy, library, resolver, verify, limits)

@@ -1,13 +1,43 @@
 """The proxies that the environment names, as httpx2 and httpx read them.
 
 Rules of this module: a client that is given a transport looks at no proxy, so those are given to it here. Through a
-proxy it is the proxy that resolves names: what it reaches is for its rules, and ours look at the URL alone.
+proxy it is the proxy that resolves names: what it reaches is for its rules, and ours look at the URL alone. A message
+about a proxy holds no password.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import ssl
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv6Address
+from typing import Any
+
+from ocpi_emsp.errors import InvalidEnvironment
+from ocpi_emsp.url_policy import without_user_information
+
+
+def proxies(library: Any, transport: Callable[..., Any], context: ssl.SSLContext) -> dict[str, Any]:
+    """The transports of the environment's proxies, for a client's ``mounts``. Raises InvalidEnvironment."""
+    found: dict[str, Any] = {}
+    for pattern, url in environment_proxies().items():
+        try:
+            library.URL(pattern)
+            found[pattern] = None if url is None else transport(proxy=url, verify=context)
+        except ImportError as error:
+            raise InvalidEnvironment(f"{_named(pattern, url)}: install {error.name or 'socksio'} first") from error
+        except (ValueError, library.InvalidURL) as error:
+            example = "localhost,.example.com" if url is None else "http://proxy.example.com:3128"
+            what = "hosts, separated by commas" if url is None else "the URL of a proxy"
+            raise InvalidEnvironment(f"{_named(pattern, url)}: expected {what}, for example {example}") from error
+    return found
+
+
+def _named(pattern: str, url: str | None) -> str:
+    """The variable with the value that is invalid."""
+    name = "no_proxy" if url is None else f"{pattern.partition(':')[0]}_proxy"
+    value = pattern.removeprefix("all://").removeprefix("*") if url is None else without_user_information(url)
+    return f"invalid {name if name in os.environ else name.upper()} '{value}'"
 
 
 def environment_proxies() -> Mapping[str, str | None]:

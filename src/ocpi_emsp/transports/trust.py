@@ -11,14 +11,14 @@ import ssl
 from pathlib import Path
 from typing import Any, Final
 
-from ocpi_emsp.errors import CertificatesUnusable
+from ocpi_emsp.errors import InvalidEnvironment
 
 _FILE: Final = "SSL_CERT_FILE"
 _DIRECTORY: Final = "SSL_CERT_DIR"
 
 
 def ssl_context(library: Any, *, verify: bool = True) -> ssl.SSLContext:
-    """The context of httpx2 or httpx. Raises CertificatesUnusable if what it trusts cannot be read."""
+    """The context of httpx2 or httpx. Raises InvalidEnvironment if what it trusts cannot be read."""
     if verify:
         _check_directory()
     try:
@@ -31,18 +31,18 @@ def ssl_context(library: Any, *, verify: bool = True) -> ssl.SSLContext:
 def _check_directory() -> None:
     folders = os.environ.get(_DIRECTORY, "")
     if folders and not os.environ.get(_FILE) and not any(Path(each).is_dir() for each in folders.split(os.pathsep)):
-        raise CertificatesUnusable(f"invalid {_DIRECTORY} '{folders}': expected a directory of certificates")
+        raise InvalidEnvironment(f"invalid {_DIRECTORY} '{folders}': expected a directory of certificates")
 
 
-def _unusable(error: OSError) -> CertificatesUnusable:
+def _unusable(error: OSError) -> InvalidEnvironment:
     file = os.environ.get(_FILE)
     if isinstance(error, ssl.SSLError):
         why = "no certificate can be read from it"
     else:
         why = error.strerror or "it cannot be read"
     if not file:
-        return CertificatesUnusable(f"the certificates that this machine trusts cannot be read: {why}; set {_FILE}")
-    return CertificatesUnusable(
+        return InvalidEnvironment(f"the certificates that this machine trusts cannot be read: {why}; set {_FILE}")
+    return InvalidEnvironment(
         f"invalid {_FILE} '{file}': {why}: expected a file of certificates in PEM, "
         "for example /etc/ssl/certs/ca-certificates.crt"
     )
