@@ -7,6 +7,7 @@ import csv
 import json
 import re
 from collections.abc import Sequence
+from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,7 @@ def test_markdown_and_html_have_each_wrong_cdr_with_its_lines(folder: Path, comm
             assert said in text, (form, said)
     page = Page(command("audit", "cdrs", "--format", "html").out)
     assert page.declarations == ["DOCTYPE html"]
+    assert any(re.fullmatch(rf"[-\dT:]+Z, ocpi-emsp {re.escape(version('ocpi-emsp'))}", each) for each in page.texts)
     output = str(folder / "letter.html")
     for _ in range(2):
         ended = command("audit", "cdrs", "--format", "html", "--output", output)

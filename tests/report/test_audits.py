@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import tracemalloc
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -26,6 +28,7 @@ from ocpi_emsp.report.audit_clauses import SPECIFICATION, clause_of
 from ocpi_emsp.report.audits import MAX_CURRENCIES, MAX_FAILED, MAX_LINES
 from report.audits import ALL_HOSTILE, audit, line, quote, wrong_at_least
 from report.support import HOSTILE
+from report.test_aggregate import NOON
 from report.test_render import Page, cells, outside_code, shown
 
 RIGHT, WRONG, OPEN = Verdict.RIGHT, Verdict.WRONG, Verdict.UNDECIDABLE
@@ -259,6 +262,15 @@ def test_a_page_runs_nothing_and_links_to_the_specification_alone() -> None:
                 assert value.startswith(SPECIFICATION)
             else:
                 assert not re.search(r"https?:|//|url\(|@import|javascript:", value)
+
+
+def test_a_page_says_when_it_was_made_and_with_what() -> None:
+    for text in (audits_to_html(one_of_each(), at=NOON), quote_to_html(quote(), at=NOON)):
+        assert f"2024-05-01T12:00:00Z, ocpi-emsp {version('ocpi-emsp')}" in Page(text).texts
+    begun = datetime.now(UTC).replace(microsecond=0)
+    for text in (audits_to_html(one_of_each()), quote_to_html(quote())):
+        [made] = [each for each in Page(text).texts if ", ocpi-emsp " in each]
+        assert begun <= datetime.fromisoformat(made.partition(",")[0]) <= datetime.now(UTC)
 
 
 def test_a_page_shows_hostile_values_as_text() -> None:

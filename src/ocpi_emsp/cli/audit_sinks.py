@@ -161,11 +161,11 @@ def _text(tally: AuditTally, title: str) -> str:
 
 
 def _markdown(tally: AuditTally, title: str) -> str:
-    return audits_to_markdown(tally, **({"title": title} if title else {}))
+    return audits_to_markdown(tally, title=title) if title else audits_to_markdown(tally)
 
 
 def _html(tally: AuditTally, title: str) -> str:
-    return audits_to_html(tally, **({"title": title} if title else {}))
+    return audits_to_html(tally, title=title) if title else audits_to_html(tally)
 
 
 RENDERERS: Mapping[str, Render] = {"table": _text, "markdown": _markdown, "html": _html}

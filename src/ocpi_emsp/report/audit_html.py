@@ -6,6 +6,7 @@ Rules of this module: those of html_parts.py; what came from outside is escaped.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from ocpi_emsp.findings import counted
 from ocpi_emsp.pricing import CHOICES, Audit, Line, Quote, Readings, Verdict
@@ -14,27 +15,28 @@ from ocpi_emsp.report import audit_words as words
 from ocpi_emsp.report.audit_clauses import LINE_CLAUSE, clause_of
 from ocpi_emsp.report.audits import MAX_LINES, AuditTally, ListedAudit
 from ocpi_emsp.report.escapes import in_html
-from ocpi_emsp.report.html_parts import CELL, SMALL, TAIL, head, link, table
+from ocpi_emsp.report.html_parts import CELL, SMALL, TAIL, head, link, made, table
 from ocpi_emsp.report.samples import cut
 
 _MAX_TEXT = 400
 _COLOURS = {Verdict.WRONG: "#b00020", Verdict.UNDECIDABLE: "#8a5a00", Verdict.RIGHT: "#1b6e2d"}
 
 
-def audits_to_html(tally: AuditTally, *, title: str = words.TITLE) -> str:
-    """Return counts, sums and the listed audits as an HTML page, to be written in UTF-8."""
-    return "".join(_page(tally, title))
+def audits_to_html(tally: AuditTally, *, title: str = words.TITLE, at: datetime | None = None) -> str:
+    """Return counts, sums and the listed audits as an HTML page in UTF-8; ``at`` is its date (default: now)."""
+    return "".join(_page(tally, title, at))
 
 
-def quote_to_html(quote: Quote) -> str:
-    """Return what a plan would cost, line by line, as an HTML page, to be written in UTF-8."""
-    return "".join(_quote_page(quote))
+def quote_to_html(quote: Quote, *, at: datetime | None = None) -> str:
+    """Return what a plan would cost, line by line, as an HTML page in UTF-8; ``at`` is its date (default: now)."""
+    return "".join(_quote_page(quote, at))
 
 
-def _page(tally: AuditTally, title: str) -> Iterator[str]:
+def _page(tally: AuditTally, title: str, at: datetime | None) -> Iterator[str]:
     listed = tally.worst
     yield head(_text(title))
-    yield f"<h1>{_text(title)}</h1>\n<p>{_text(words.summary(tally)[0])}.</p>\n<p>{words.INTRODUCTION}</p>\n"
+    yield f"<h1>{_text(title)}</h1>\n{made(at)}"
+    yield f"<p>{_text(words.summary(tally)[0])}.</p>\n<p>{words.INTRODUCTION}</p>\n"
     if tally.currencies:
         yield from _sums(tally)
     if listed:
@@ -140,10 +142,10 @@ def _value(name: str, value: str | None) -> str:
     return f"{value or 'none'}{' (default)' if value == default else ''}"
 
 
-def _quote_page(quote: Quote) -> Iterator[str]:
+def _quote_page(quote: Quote, at: datetime | None) -> Iterator[str]:
     title = _text(f"Tariff {quote.tariff_id}: {words.quoted(quote)}")
     yield head(title)
-    yield f"<h1>{title}</h1>\n"
+    yield f"<h1>{title}</h1>\n{made(at)}"
     yield from _bill(quote.lines, minor_digits(quote.currency), len(quote.lines) - MAX_LINES)
     yield "<ul>\n"
     yield from (f"<li>{_text(words.reason(each))}{_link(clause_of(each.code))}</li>\n" for each in quote.reasons)

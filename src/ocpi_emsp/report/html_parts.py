@@ -13,8 +13,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
+from ocpi_emsp._version import __version__
+from ocpi_emsp.report.aggregate import moment
 from ocpi_emsp.report.audit_clauses import url_of
 from ocpi_emsp.report.escapes import in_html
 
@@ -44,6 +47,11 @@ _CLAUSE: Final = re.compile(r"[a-z_]+\.md(?:#[\w-]+)?", re.ASCII)
 def head(title: str) -> str:
     """The beginning of a page, whose title is HTML."""
     return _HEAD.format(title=title)
+
+
+def made(at: datetime | None) -> str:
+    """When a page was made (default: now), and with which version."""
+    return f'<p style="{SMALL}">{moment(at or datetime.now(UTC))}, ocpi-emsp {in_html(__version__)}</p>\n'
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], last: str = NUMBER) -> Iterator[str]:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
-from ocpi_emsp._version import __version__
 from ocpi_emsp.findings import Severity, counted
 from ocpi_emsp.report import words
-from ocpi_emsp.report.aggregate import PartnerReport, RuleCount, RuleSample, moment
+from ocpi_emsp.report.aggregate import PartnerReport, RuleCount, RuleSample
 from ocpi_emsp.report.escapes import in_html
-from ocpi_emsp.report.html_parts import CELL, SMALL, TAIL, code, head, link, table
+from ocpi_emsp.report.html_parts import CELL, SMALL, TAIL, code, head, link, made, table
 
 _ID = re.compile(r"[a-z0-9_.]+")
 """A rule of ours, which is the anchor of its section."""
@@ -23,13 +22,13 @@ _COLOURS = {Severity.ERROR: "#b00020", Severity.WARNING: "#8a5a00", Severity.NOT
 
 def to_html(report: PartnerReport, *, title: str | None = None, at: datetime | None = None) -> str:
     """Return the report as an HTML page, to be written in UTF-8; ``at`` is its date (default: the current time)."""
-    return "".join(_page(report, title or words.title(report), at or datetime.now(UTC)))
+    return "".join(_page(report, title or words.title(report), at))
 
 
-def _page(report: PartnerReport, title: str, at: datetime) -> Iterator[str]:
+def _page(report: PartnerReport, title: str, at: datetime | None) -> Iterator[str]:
     yield head(in_html(title))
     yield f"<h1>{in_html(title)}</h1>\n"
-    yield f'<p style="{SMALL}">{moment(at)}, ocpi-emsp {in_html(__version__)}</p>\n'
+    yield made(at)
     yield from (f"<p>{in_html(line)}</p>\n" for line in words.summary(report))
     if report.rules:
         yield from table(("severity", "rule", "count"), map(_row, report.rules))
