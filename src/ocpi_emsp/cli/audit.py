@@ -20,6 +20,7 @@ from ocpi_emsp.cli.audit_files import FileAuditor
 from ocpi_emsp.cli.audit_given import objects_of, settings_of, usable_readings, usable_zone
 from ocpi_emsp.cli.audit_sinks import RENDERERS, AuditSink, CsvSink, JsonSink, TallySink
 from ocpi_emsp.cli.errors import Usage
+from ocpi_emsp.cli.file_names import Name, as_given, in_letters
 from ocpi_emsp.cli.inputs import Inputs, require_readable_once
 from ocpi_emsp.cli.options import LETTER_LIMIT, PERSON_LIMIT, Arguments
 from ocpi_emsp.cli.quick import read_without_notes
@@ -181,7 +182,14 @@ def _sink(arguments: Arguments, targets: _Targets) -> AuditSink:
         return JsonSink(only=only) if arguments.format == "json" else CsvSink(only=only)
     limit = arguments.limit or (PERSON_LIMIT if arguments.format == "table" else LETTER_LIMIT)
     title = _title(arguments, targets.parties) if targets.parties and not targets.paths else ""
-    return TallySink(tally=AuditTally(limit, only), render=RENDERERS[arguments.format], title=title)
+    name = as_given if arguments.format == "table" else _name(targets)
+    return TallySink(tally=AuditTally(limit, only), render=RENDERERS[arguments.format], title=title, name=name)
+
+
+def _name(targets: _Targets) -> Name:
+    """What files and parties are called in a letter."""
+    of_file, parties = in_letters(targets.paths), {str(each) for each in targets.parties}
+    return lambda file: file if file in parties else of_file(file)
 
 
 def _title(arguments: Arguments, parties: Sequence[PartyId]) -> str:

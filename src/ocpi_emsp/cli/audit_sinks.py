@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from attrs import define, field
 
 from ocpi_emsp.cli import output
+from ocpi_emsp.cli.file_names import Name, as_given
 from ocpi_emsp.cli.spreadsheet import CsvWriter, safe
 from ocpi_emsp.pricing import Audit, Verdict
 from ocpi_emsp.pricing.result import text
@@ -120,6 +121,11 @@ class TallySink(AuditSink):
     tally: AuditTally
     render: Render
     title: str = ""
+    name: Name = as_given
+    """What a file is called."""
+
+    def begin(self, file: str) -> None:
+        super().begin(self.name(file))
 
     def audit(self, place: str, audit: Audit) -> None:
         self.tally.add(audit, self._source(place))

@@ -21,6 +21,7 @@ from ocpi_emsp.check import Policy, check
 from ocpi_emsp.cli import files, output, progress
 from ocpi_emsp.cli.documents import documents
 from ocpi_emsp.cli.errors import Usage
+from ocpi_emsp.cli.file_names import as_given, in_letters
 from ocpi_emsp.cli.inputs import Inputs, Source, require_readable_once
 from ocpi_emsp.cli.kinds import GUESSED, KINDS, Unclear, guess, kind_named
 from ocpi_emsp.cli.options import Arguments
@@ -67,7 +68,8 @@ def _sink(arguments: Arguments, inputs: Inputs) -> Sink:
         raise Usage(f"--format {arguments.format} is a report: it cannot list the findings one by one")
     if always or arguments.report or (arguments.report is None and inputs.several):
         party = None if arguments.party is None else str(arguments.party)
-        return ReportSink(arguments.format, PartnerReport(_POLICIES[arguments.policy]().refuses, party=party))
+        report = PartnerReport(_POLICIES[arguments.policy]().refuses, party=party)
+        return ReportSink(arguments.format, report, in_letters(arguments.paths) if always else as_given)
     return JsonSink() if arguments.format == "json" else TextSink()
 
 

@@ -71,12 +71,12 @@ class Inputs:
     @property
     def several(self) -> bool:
         """Whether a report that adds up is the better answer."""
-        return len(self.paths) > 1 or any(_is_folder(path) or path.lower().endswith(HAR) for path in self.paths)
+        return len(self.paths) > 1 or any(is_folder(path) or path.lower().endswith(HAR) for path in self.paths)
 
     def files(self) -> Iterator[Source]:
         """Every file to check, as it is needed."""
         for path in self.paths:
-            if path != STDIN and _is_folder(path):
+            if path != STDIN and is_folder(path):
                 count, failed = 0, self.failed
                 for count, found in enumerate(self._below(path), 1):  # noqa: B007 # the last one is read below
                     yield Source(found, named=False)
@@ -133,7 +133,8 @@ def require_readable_once(paths: Sequence[str]) -> None:
         raise Usage("standard input can be read only once")
 
 
-def _is_folder(path: str) -> bool:
+def is_folder(path: str) -> bool:
+    """Whether a path leads to a directory."""
     try:
         return Path(path).is_dir()
     except ValueError:  # a NUL in the name

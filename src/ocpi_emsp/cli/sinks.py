@@ -14,6 +14,7 @@ from typing import Any
 from attrs import define, evolve, field
 
 from ocpi_emsp.cli import output
+from ocpi_emsp.cli.file_names import Name, as_given
 from ocpi_emsp.cli.payloads import Part
 from ocpi_emsp.findings import Finding, Report, Severity, counted
 from ocpi_emsp.report import PartnerReport, to_html, to_json, to_markdown, to_text
@@ -114,13 +115,16 @@ class ReportSink(Sink):
 
     _form: str
     report: PartnerReport
+    _name: Name = as_given
+    """What a file is called in the report."""
 
     def document(self, file: str, part: Part, kind: type[Any] | None, report: Report) -> None:
-        source = f"{file}: {part.place}" if part.place else file
+        name = self._name(file)
+        source = f"{name}: {part.place}" if part.place else name
         self.report.add(source, kind, report, part.document, part.at, below=part.pointer)
 
     def checked(self, file: str, kind: str | None, ok: bool) -> None:  # noqa: ARG002 # the documents were added
-        self.report.read(file)
+        self.report.read(self._name(file))
 
     def close(self) -> None:
         match self._form:
