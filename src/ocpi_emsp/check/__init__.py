@@ -1,11 +1,11 @@
-"""Findings about a document: the schema's from the codec, and the semantic rules of each chapter.
+"""Findings about a document: those of the schema from the codec, and the semantic rules of each chapter.
 
 Rules of this package:
-- ``check`` never raises on bad data; ``accept`` is the one place where a policy decides;
-- every rule is registered beside its function, with an example that breaks it (registry.py);
-  docs/reference/rules.md is made from the registry (page.py);
+- ``check`` never raises on bad data; only ``accept`` applies a policy;
+- every rule is registered beside its function, with an example that breaks it (registry.py); docs/reference/rules.md is
+  generated from the registry (page.py);
 - memory is bounded by the document and the number of findings asked for, whatever the document holds;
-- a policy is made without the rules, which are imported when a document is checked, or a rule is named.
+- a policy is created without importing the rules; they are imported when a document is checked, or a rule is named.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHAPTERS", "EXAMPLES", "RULES", "Example", "Policy", "accept", "check", "examine"]
 
-if not TYPE_CHECKING:  # a type checker reads the imports above, and must not take every name for one of ours
+if not TYPE_CHECKING:  # type checkers read the imports above; __getattr__ would make every name valid for them
     __getattr__ = late(
         __name__,
         {

@@ -1,7 +1,7 @@
 """mod_cdrs.md: CDR, its charging periods and dimensions.
 
-Rules of this module: totals are compared within rounding: each number may be off by one in its last written decimal,
-a time by what a second at either end makes. A credit is looked at as the CDR that it takes back (credits.py).
+Rules of this module: totals are compared within rounding: each number may be off by one in its last written decimal, a
+time by one second at either end. A credit is checked as the CDR that it reverses (credits.py).
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def cdr_time_dimensions(cdr: Cdr) -> Iterator[Hit]:
     charging = [volume for _, volume in volumes(cdr.charging_periods, CdrDimensionType.TIME)]
     parking = [volume for _, volume in volumes(cdr.charging_periods, CdrDimensionType.PARKING_TIME)]
     sum_, tolerance = total([*charging, *parking]), rounding([*charging, *parking, cdr.total_time]) + _TWO_SECONDS
-    # Without PARKING_TIME the parking may be left out; where a period says no time, nothing is known but the most.
+    # Without PARKING_TIME the parking time may be missing; if a period states no time, the sum is only a lower bound.
     unsaid = (cdr.total_parking_time or Decimal(0)) if not parking else Decimal(0)
     short = bool(charging) and _times_all(cdr) and above(cdr.total_time, total([sum_, unsaid]), tolerance)
     if (charging or parking) and (short or above(sum_, cdr.total_time, tolerance)):
@@ -110,7 +110,9 @@ def cdr_time_dimensions(cdr: Cdr) -> Iterator[Hit]:
 
 
 def _times_all(cdr: Cdr) -> bool:
-    """True where each period says its time: it holds relevant values only (mod_cdrs.md 4.4), and may leave that out."""
+    """Return True if each period states its time; periods hold only relevant values (mod_cdrs.md 4.4) and may omit
+    it.
+    """
     times = (CdrDimensionType.TIME, CdrDimensionType.PARKING_TIME)
     return all(any(each.type in times for each in period.dimensions) for period in cdr.charging_periods)
 

@@ -1,8 +1,8 @@
-"""types.md and transport_and_format.md: text, URLs, identifiers, dates and numbers, wherever they stand.
+"""types.md and transport_and_format.md: text, URLs, identifiers, dates and numbers, wherever they occur.
 
 Rules of this module:
-- which fields are meant is data, held against the specification's tables by the tests;
-- what is too long for a code was reported by the schema, and is not looked up.
+- the checked fields are data, which the tests compare with the specification's tables;
+- a code that is too long was reported by the schema, and is not looked up.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ IDENTIFIERS: Mapping[type[Any], tuple[str, ...]] = {
     UnlockConnector: ("location_id", "evse_uid", "connector_id"),
     Credentials: ("token",),
 }
-"""Text that systems compare, not people read; ``evse_id``, ``party_id`` and codes have rules of their own."""
+"""Text that systems compare and people do not read; ``evse_id``, ``party_id`` and codes have rules of their own."""
 
 URLS: Mapping[type[Any], tuple[str, ...]] = {
     Image: ("url", "thumbnail"),
@@ -104,8 +104,8 @@ _MARKUP = re.compile(r"</?[A-Za-z][A-Za-z0-9]{0,15}(?:\s[^<>=]*=[^<>]*|\s*/?)>|<
 
 
 def _values(value: Any, fields: Mapping[type[Any], tuple[str, ...]]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
-    """Place and value of each of these fields that is given, of every item of a list."""
-    named = next(fields[kind] for kind in type(value).__mro__ if kind in fields)  # UnreadRestrictions have a base
+    """Yield place and value of each of these fields that is present, and of every item of a list."""
+    named = next(fields[kind] for kind in type(value).__mro__ if kind in fields)  # UnreadRestrictions has a base class
     for name in named:
         found = getattr(value, name)
         if isinstance(found, tuple):

@@ -1,4 +1,4 @@
-"""version_information_endpoint.md and credentials.md: what a party says about itself.
+"""version_information_endpoint.md and credentials.md: what a party states about itself.
 
 Rules of this module: no message quotes a token.
 """

@@ -1,11 +1,11 @@
-"""Credits: CDRs that take another one back, which OCPI 2.1.1 does not know and its users need.
+"""Credits: CDRs that reverse another CDR. OCPI 2.1.1 does not define them, but its users need them.
 
 Rules of this module:
-- OCPI 2.2 gives a credit all the data of its original and a negative total; some CPOs make its volumes negative, too:
-  both are credits (docs/spec-choices.md);
-- one that is negative throughout is looked at as the CDR that it takes back, so that a credit is one note and not a
-  warning for each number;
-- a negative total beside volumes of both signs is no credit.
+- a credit of OCPI 2.2 has all the data of its original and a negative total; some CPOs also make its volumes negative:
+  both count as credits (docs/spec-choices.md);
+- a credit that is negative throughout is checked as the CDR that it reverses, so it gives one note and not a warning
+  for each number;
+- a negative total beside volumes of both signs is not a credit.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from ocpi_emsp.models import Cdr, CdrDimension, CdrDimensionType, ChargingPeriod
 T = TypeVar("T")
 
 _CURRENTS = frozenset((CdrDimensionType.MIN_CURRENT, CdrDimensionType.MAX_CURRENT))
-"""No volumes: they say how fast it was charged, whatever the sign of the bill."""
+"""Dimensions that are not volumes: they state the charging current, whatever the sign of the bill."""
 
 
 def is_credit(cdr: Cdr) -> bool:
-    """Whether a CDR, as :func:`as_charged` gives it, has a negative total and nothing else that is negative."""
+    """Return True if a CDR, as :func:`as_charged` returns it, has a negative total and no other negative number."""
     return cdr.total_cost < 0 and all(number >= 0 for number in (*_totals(cdr), *_volumes(cdr)))
 
 
 def as_charged(value: T) -> T:
-    """A credit with negative volumes as the one with positive volumes; anything else as it is."""
+    """Return a credit with its negative volumes made positive; anything else unchanged."""
     if not isinstance(value, Cdr) or value.total_cost >= 0:
         return value
     volumes = list(_volumes(value))

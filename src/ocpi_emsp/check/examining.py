@@ -1,4 +1,4 @@
-"""Read and check one document: its schema, then the semantic rules, then what a policy accepts of it.
+"""Read and check one document: its schema, then the semantic rules, then what a policy accepts.
 
 Rules of this module: see the package.
 """
@@ -28,7 +28,7 @@ T = TypeVar("T")
 EXAMPLES: Mapping[str, Example] = MappingProxyType(
     {**SCHEMA_EXAMPLES, **{object_rule.rule.id: object_rule.example for object_rule in OBJECT_RULES}}
 )
-"""One document for every rule of :data:`RULES`, valid but for this rule."""
+"""One document for every rule of :data:`RULES`; it breaks only this rule."""
 
 _WALK = Walk(OBJECT_RULES)
 
@@ -36,8 +36,8 @@ _WALK = Walk(OBJECT_RULES)
 def check(data: Any, kind: type[Any], *, now: datetime | None = None, limit: int = MAX_FINDINGS) -> Report:
     """Return every finding of ``data`` (bytes, str or parsed JSON) read as a ``kind``; never raises on bad data.
 
-    ``now`` (aware; default: the current time) is what dates in the future or the past are compared with. The worst
-    ``limit`` findings are listed, the rest is counted. Raises ValueError if ``limit`` is below 1.
+    Dates in the future or past are compared with ``now`` (aware; default: the current time). The worst ``limit``
+    findings are listed, the rest are counted. Raises ValueError if ``limit`` is below 1.
     """
     return examine(data, kind, now=now, limit=limit)[1]
 
@@ -52,13 +52,13 @@ def examine(
         document = untyped(data, None if _is_light(data, kind) else DEFAULT_BOUNDS)
     except NotJson as error:
         return None, Report.of([Finding.of(NOT_JSON, "", error.message)])
-    except InvalidObject as error:  # more than is read
+    except InvalidObject as error:  # exceeds the bounds
         return None, Report.of(error.findings)
     return _examined(document, kind, now, limit)
 
 
 def _is_light(data: Any, kind: type[Any]) -> bool:
-    """Whether this is accepted without being weighed."""
+    """Return True if the document is accepted without being weighed."""
     try:
         return isinstance(data, bytes) and len(data) <= LIGHT and decode_strict(kind, data) is not None
     except NotJson:
@@ -88,9 +88,9 @@ def accept(
 ) -> T:
     """Return the typed view of a received object. Raises NotJson, or InvalidObject if the policy rejects it.
 
-    ``now`` stands for a ``last_updated`` that is missing, if ``dated``. ``accepted`` is called with each warning that
-    the policy accepts. ``bounds``: what holds more is refused before it is read; None: it was weighed already. Semantic
-    rules are only run if the policy needs them: none of them is an error by itself.
+    If ``dated``, ``now`` replaces a missing ``last_updated``. ``accepted`` is called with each warning that the policy
+    accepts. A document beyond ``bounds`` is rejected before it is read; None skips this for a document that was weighed
+    before. Semantic rules only run if the policy needs them: none of them is an error by itself.
     """
     if not policy.needs_rules:
         if bounds is not None and len(data) > LIGHT:

@@ -1,9 +1,9 @@
 """Examples that break one rule each: a small valid document and the change that breaks it.
 
 Rules of this module:
-- a base document is valid and free of findings at any time; it is data, and every part of it is the base of its model;
-- a change maps a pointer to its new value, ``...`` removes the member; an index one past the end appends;
-- only what no change of a document can show (syntax, repeated members) is given as text.
+- a base document is valid and free of findings at any time; it is data, and each part of it is the base of its model;
+- a change maps a pointer to its new value; ``...`` removes the member; an index one past the end appends;
+- only an example that no change can produce (syntax, repeated members) is given as text.
 """
 
 from __future__ import annotations
@@ -135,14 +135,14 @@ _PARTS: dict[type[Any], tuple[type[Any], str]] = {
     models.LocationReferences: (models.AuthorizationInfo, "/location"),
     models.DisplayText: (models.AuthorizationInfo, "/info"),
 }
-"""Models that are parts of others: whose, and where."""
+"""Models that are parts of others: the surrounding model, and the place in it."""
 
 KINDS: tuple[type[Any], ...] = (*_TEXTS, *_PARTS)
 """Every model that has a base document."""
 
 
 def base(kind: type[Any]) -> Any:
-    """A valid document of this kind, free of findings; a new one each time, yours to change."""
+    """Return a valid document of this kind, free of findings; a new one each time, which the caller may change."""
     if kind in _TEXTS:
         return parse(_TEXTS[kind])
     whole, place = _PARTS[kind]
@@ -158,7 +158,7 @@ def _steps(place: str) -> list[str]:
 
 @frozen
 class Example:
-    """A document that is valid but for one rule: the base document of ``kind`` with ``changes``, or a text."""
+    """A document that breaks one rule: the base document of ``kind`` with ``changes``, or a text."""
 
     kind: type[Any]
     changes: Mapping[str, Any] = {}
@@ -175,7 +175,7 @@ class Example:
         return dump(document)
 
     def __str__(self) -> str:
-        """The example for people: ``Location with /country "XYZ"``."""
+        """Return the example for people: ``Location with /country "XYZ"``."""
         if self.text is not None:
             return f"{self.kind.__name__} {self.text}"
         changes = " and ".join(f"{place} {_written(value)}" for place, value in self.changes.items())
@@ -200,10 +200,10 @@ def _change(document: Any, place: str, value: Any | EllipsisType) -> None:
 
 
 def broken(kind: type[Any], /, **changes: Any) -> Example:
-    """An example that changes members of the object itself."""
+    """Return an example that changes members of the object itself."""
     return Example(kind, {f"/{name}": value for name, value in changes.items()})
 
 
 def broken_at(kind: type[Any], place: str, value: Any) -> Example:
-    """An example that changes what lies at one pointer."""
+    """Return an example that changes the value at one pointer."""
     return Example(kind, {place: value})

@@ -40,12 +40,12 @@ _BOXES: dict[str, tuple[int, int, int, int]] = {
     "SVN": (45, 47, 13, 17),
     "SWE": (55, 70, 10, 25),
 }
-"""Whole degrees around a country: south, north, west, east. Coarse on purpose: only a swap has to be told apart."""
+"""Whole degrees around a country: south, north, west, east. Coarse on purpose: only a swap has to be detected."""
 
 EVSE_ID = re.compile(
     r"[A-Z]{2}\*?[A-Z0-9]{3}\*?E[A-Z0-9*]{1,30}"
     r"|[A-Z]{2}-?[A-Z0-9]{3}-?E[A-Z0-9*-]{1,30}",  # with hyphens, as in the specification's own examples
-    re.ASCII | re.IGNORECASE,  # eMI3 compares without regard to case
+    re.ASCII | re.IGNORECASE,  # eMI3 compares case-insensitively
 )
 _DIRECT_CURRENT = (ConnectorType.CHADEMO, ConnectorType.IEC_62196_T1_COMBO, ConnectorType.IEC_62196_T2_COMBO)
 
@@ -77,7 +77,7 @@ def coordinates_swapped(location: Location) -> Iterator[Hit]:
 
 def _inside(point: GeoLocation, box: tuple[int, int, int, int]) -> bool:
     south, north, west, east = box
-    if not (point.latitude and point.longitude):  # a copy without them
+    if not (point.latitude and point.longitude):  # a location copy without coordinates
         return False
     return south <= Decimal(point.latitude) <= north and west <= Decimal(point.longitude) <= east
 

@@ -1,7 +1,7 @@
 """Exact arithmetic on numbers of the wire.
 
-Rules of this module: numbers may be larger than Decimal's default context calculates with; an overflow is an infinity
-and a difference of infinities no number, and neither raises.
+Rules of this module: numbers may be larger than Decimal's default context can calculate with; an overflow gives
+infinity, a difference of infinities gives NaN, and neither raises.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _COARSEST, _FINEST = -1, -6
 
 
 def total(numbers: Iterable[Decimal]) -> Decimal:
-    """The sum, to 28 digits."""
+    """Return the sum, to 28 digits."""
     with localcontext(_ANY_EXPONENT):
         return sum(numbers, Decimal(0))
 
@@ -39,12 +39,12 @@ def differ(one: Decimal, other: Decimal, tolerance: Decimal) -> bool:
 
 
 def rounding(numbers: Iterable[Decimal]) -> Decimal:
-    """How far the sum of these may be off, each being rounded to (or cut off after) its last written decimal."""
+    """Return the possible error of the sum, if each number was rounded or cut off at its last written decimal."""
     return total(Decimal(1).scaleb(max(_FINEST, min(_COARSEST, _exponent(number)))) for number in numbers)
 
 
 def decimals(number: Decimal) -> int:
-    """Decimals of a number, not counting zeros at its end."""
+    """Return the number of decimals, without trailing zeros."""
     exponent = _exponent(number)
     if exponent >= 0 or not number:
         return 0
@@ -57,10 +57,10 @@ def decimals(number: Decimal) -> int:
 
 def _exponent(number: Decimal) -> int:
     exponent = number.as_tuple().exponent
-    return exponent if isinstance(exponent, int) else 0  # no model holds an infinity
+    return exponent if isinstance(exponent, int) else 0  # no model holds infinity
 
 
 def hours(start: datetime, end: datetime) -> Decimal:
-    """The time between two moments in hours."""
+    """Return the hours between two moments."""
     span = end - start
     return (Decimal(span.days * 86400 + span.seconds) + Decimal(span.microseconds) / 10**6) / 3600

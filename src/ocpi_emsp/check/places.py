@@ -124,7 +124,7 @@ def exceptional_order(period: ExceptionalPeriod) -> Iterator[Hit]:
 )
 def coordinate_range(point: GeoLocation | AdditionalGeoLocation) -> Iterator[Hit]:
     for name, text, most in (("latitude", point.latitude, 90), ("longitude", point.longitude, 180)):
-        if text and abs(Decimal(text)) > most:  # empty: a copy without it
+        if text and abs(Decimal(text)) > most:  # empty: a copy of a location without coordinates
             yield (name,), f"the {name} {text} is outside -{most} to {most}"
 
 

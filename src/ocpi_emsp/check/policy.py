@@ -1,11 +1,11 @@
-"""Policies: what of a received payload is refused, as data that is stored with the party.
+"""Policies: which received payloads are rejected, as data that is stored with the party.
 
 Rules of this module:
-- a policy changes what a finding counts as, and says from which severity on a payload is refused; it never gives a
-  value to a document that has none, so a rule of which every finding is an error stays one;
-- what only a flow can see (url.id, cdr.conflict, body.wrapped) obeys no policy, so a policy cannot name it;
+- a policy changes the severity of findings, and states the severity from which a payload is rejected. It cannot make an
+  unreadable document usable, so a rule whose findings are all errors stays an error;
+- findings that only a flow makes (url.id, cdr.conflict, body.wrapped) ignore the policy, so a policy cannot name them;
 - the rules are imported when one is named: a policy without actions needs none;
-- ``tolerant`` and ``strict`` are the two starting points, single rules are changed on top.
+- ``tolerant`` and ``strict`` are the two starting points; single rules are changed on top.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ ACTIONS = (IGNORE, *(severity.value for severity in Severity))
 
 
 UNUSABLE = frozenset(rule.id for rule in (NOT_JSON, *SCHEMA_RULES) if rule.severity is Severity.ERROR)
-"""The rules of which a finding leaves no value: no policy can make it count as less."""
+"""Rules whose findings leave no usable value: a policy cannot lower their severity."""
 
 
 def can_be(rule: str, action: str) -> bool:
-    """False where a policy cannot do that with a rule."""
+    """Return False if a policy cannot apply this action to the rule."""
     return rule not in UNUSABLE or action == Severity.ERROR.value
 
 
 def without_unknown(actions: Mapping[str, str]) -> dict[str, str]:
-    """The stored actions of rules that exist; an earlier version, or a later one, may have had others."""
+    """Return the stored actions without those of rules that do not exist; another version may have stored them."""
     if not actions:
         return {}
     from ocpi_emsp.check.rules import RULES
@@ -67,17 +67,18 @@ def _read_actions(actions: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 @frozen
 class Policy:
-    """What to reject: findings of the severity ``refuses`` and worse, after ``actions`` have changed single rules.
+    """Which payloads to reject: those with a finding of severity ``refuses`` or worse, after ``actions`` changed single
+    rules.
 
-    Raises ValueError if a rule or an action is unknown, or cannot be done: a finding that leaves no value stays an
-    error.
+    Raises ValueError if a rule or an action is unknown, or if an action would lower a rule whose findings leave no
+    usable value.
     """
 
     refuses: Severity
     actions: Any = field(factory=dict, converter=_read_actions)
     """By rule id: ``ignore``, ``note``, ``warning`` or ``error``; given as a mapping, stored as sorted pairs."""
     needs_rules: bool = field(init=False, eq=False, repr=False)
-    """False if everything that the strict lane reads is accepted, so no rule has to be run for it."""
+    """False if everything that the strict lane accepts is accepted, so no semantic rule has to run."""
 
     @needs_rules.default
     def _needs_rules(self) -> bool:
@@ -97,7 +98,7 @@ class Policy:
     def with_rule(self, rule: str, action: str) -> Policy:
         """Return this policy with one rule changed to ``ignore``, ``note``, ``warning`` or ``error``.
 
-        Raises ValueError for an unknown rule or action, and for one that cannot be done: see :class:`Policy`.
+        Raises ValueError for an unknown rule or action, and for an impossible one: see :class:`Policy`.
         """
         return evolve(self, actions={**dict(self.actions), rule: action})
 
@@ -119,7 +120,9 @@ class Policy:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Policy:
-        """Return the policy of :meth:`as_json`, without rules that do not exist. Raises ValueError if it is invalid."""
+        """Return the policy of :meth:`as_json`, without rules that no longer exist. Raises ValueError if it is
+        invalid.
+        """
         return cls(Severity(data["refuses"]), without_unknown(data.get("rules", {})))
 
 

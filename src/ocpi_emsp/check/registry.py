@@ -1,12 +1,12 @@
-"""The registry: how a semantic rule is written down, and how the rules that look at one model are found.
+"""The registry: how a semantic rule is declared, and how the rules of a model are found.
 
 Rules of this module:
-- a rule is one small function over the typed view (normal form) of one object; it yields a path below the object and
-  a sentence, and it is pure: the present comes in as :class:`Context`;
-- beside the function stand its id, a sentence for people and one example that breaks it, of the model it looks at;
-  its severity is a warning and its clause that of the model, unless it says otherwise;
-- none is an ``error``, since a typed view exists: a backend can work with the object;
-- an empty clause stands for the clause of the object that the rule looks at;
+- a rule is one small function over the typed view (normal form) of one object; it yields a path below the object and a
+  sentence. It is pure: the current time is passed in as :class:`Context`;
+- the rule's id, its sentence and one example that breaks it stand beside the function; by default its severity is
+  warning and its clause that of the model;
+- no rule is an ``error``, because a typed view exists: a backend can work with the object;
+- an empty clause stands for the clause of the checked object;
 - a rule takes time in proportion to the size of its object, apart from sorting.
 """
 
@@ -31,10 +31,10 @@ Hit: TypeAlias = tuple[tuple[str | int, ...], str]
 
 @frozen
 class Context:
-    """What a rule may know beside the object."""
+    """What a rule may use beside the object."""
 
     now: datetime
-    """The present, aware."""
+    """The current time, aware."""
 
 
 Find: TypeAlias = Callable[..., Iterator[Hit]]
@@ -43,16 +43,16 @@ _Find = TypeVar("_Find", bound=Find)
 
 @frozen(kw_only=True)
 class ObjectRule:
-    """A rule with the models it looks at, the function that finds its hits, and the example that breaks it."""
+    """A rule with its models, the function that finds its hits, and the example that breaks it."""
 
     rule: Rule
     models: tuple[type[Any], ...]
     example: Example
     find: Find
     with_context: bool = False
-    """Whether ``find`` takes the :class:`Context` beside the object."""
+    """True if ``find`` takes the :class:`Context` beside the object."""
     hides: str | None = None
-    """A note that the codec gives at the place of every hit, and that says no more than this rule."""
+    """A codec note that occurs at the place of every hit and adds nothing to this rule."""
 
 
 @define
@@ -75,7 +75,7 @@ class Chapter:
         hides: str | None = None,
         with_context: bool = False,
     ) -> Callable[[_Find], _Find]:
-        """Register a function of one object, and of the :class:`Context` if it asks for that.
+        """Register a function of one object, which also takes the :class:`Context` if ``with_context``.
 
         ``models`` and ``clause`` default to those of the example.
         """
@@ -100,7 +100,7 @@ class Chapter:
 
 @frozen
 class _Plan:
-    """What to do with an instance of one model."""
+    """How to check an instance of one model."""
 
     clause: str
     rules: tuple[ObjectRule, ...]
@@ -111,7 +111,7 @@ class _Plan:
 
 
 class Walk:
-    """Applies every rule to every object it looks at; the plan of a model is made once."""
+    """Applies every rule to the objects of its models; the plan of a model is made once."""
 
     def __init__(self, rules: Iterable[ObjectRule]) -> None:
         self._by_model: dict[type[Any], list[ObjectRule]] = {}
@@ -160,7 +160,7 @@ class Walk:
 
 
 def repeated(values: Iterable[Hashable]) -> Iterator[int]:
-    """The places of values that stand at an earlier place as well."""
+    """Yield the indices of values that also occur at an earlier index."""
     seen: set[Hashable] = set()
     for index, value in enumerate(values):
         if value is not None and value in seen:
@@ -170,7 +170,7 @@ def repeated(values: Iterable[Hashable]) -> Iterator[int]:
 
 
 def negative(value: Any, names: Iterable[str]) -> Iterator[Hit]:
-    """Hits at the fields whose number is below zero."""
+    """Yield hits at the fields whose number is below zero."""
     for name in names:
         number = getattr(value, name)
         if number is not None and number < 0:
@@ -178,7 +178,7 @@ def negative(value: Any, names: Iterable[str]) -> Iterator[Hit]:
 
 
 def bare(node: inspect.Type) -> inspect.Type:
-    """A node without its constraints, and without None."""
+    """Return a node without its constraints, and without None."""
     match node:
         case inspect.Metadata(type=inner):
             return bare(inner)

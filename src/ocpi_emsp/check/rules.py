@@ -1,6 +1,6 @@
 """All semantic rules, chapter by chapter, in the order of the specification's table of contents.
 
-Rules of this module: a chapter registers its rules in the order of its text; here is nothing but the order of chapters.
+Rules of this module: it only orders the chapters; each chapter registers its rules in the order of its text.
 """
 
 from __future__ import annotations
@@ -37,4 +37,4 @@ OBJECT_RULES: tuple[ObjectRule, ...] = tuple(rule for chapter in CHAPTERS for ru
 RULES: dict[str, Rule] = {
     rule.id: rule for rule in (NOT_JSON, *SCHEMA_RULES, *(object_rule.rule for object_rule in OBJECT_RULES))
 }
-"""Every rule that a finding of a document may name, by id: JSON, the schema, then the chapters in their order."""
+"""Every rule that a finding of a document may name, by id: JSON, the schema, then the chapters in order."""

@@ -1,6 +1,6 @@
 """One example for each rule of the schema (:mod:`ocpi_emsp.codec.rules`) and of JSON itself.
 
-Rules of this module: the rules live in the codec, which gives their findings; here stands what breaks them.
+Rules of this module: the codec defines the rules and creates their findings; this module only holds the examples.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""mod_sessions.md: Session; and what a session and a CDR have in common.
+"""mod_sessions.md: Session; and the rules that sessions and CDRs share.
 
-Rules of this module: a session against its status, its charging periods against its time and energy.
+Rules of this module: a session is compared with its status, its charging periods with its time and energy.
 """
 
 from __future__ import annotations
@@ -134,11 +134,11 @@ def pending_energy(session: Session) -> Iterator[Hit]:
         yield ("kwh",), f"the session is PENDING but has already delivered {shown(session.kwh)} kWh"
 
 
-# --- of a session and of a CDR ---------------------------------------------------------------------------------------
+# --- shared by sessions and CDRs -------------------------------------------------------------------------------------
 
 
 def outside(periods: tuple[ChargingPeriod, ...], start: datetime, end: datetime | None) -> Iterator[Hit]:
-    """Periods that start outside their session; one that ends before it starts has no outside."""
+    """Yield periods that start outside their session; a session that ends before it starts gives none."""
     if end is not None and end < start:
         return
     for index, period in enumerate(periods):
@@ -149,13 +149,13 @@ def outside(periods: tuple[ChargingPeriod, ...], start: datetime, end: datetime 
 
 
 def in_wh(found: list[Volume], compared: str) -> Iterator[Hit]:
-    """Hits at ENERGY volumes that seem to be in Wh, judged by the energy that ``compared`` names."""
+    """Yield hits at ENERGY volumes that seem to be in Wh; ``compared`` names the energy that they are compared with."""
     for path, volume in found:
         yield path, f"the ENERGY volume {shown(volume)} seems to be in Wh: {compared}"
 
 
 def volumes(periods: tuple[ChargingPeriod, ...], kind: CdrDimensionType) -> list[Volume]:
-    """Place and volume of every dimension of one kind."""
+    """Return place and volume of every dimension of one kind."""
     return [
         (("charging_periods", index, "dimensions", place, "volume"), dimension.volume)
         for index, period in enumerate(periods)

@@ -28,7 +28,7 @@ _FREE = [{"price_components": [{"type": "ENERGY", "price": 0, "step_size": 1}]}]
 
 
 def _unrestricted(element: TariffElement) -> bool:
-    """Whether it always applies; one with an unknown restriction (UnreadRestrictions) equals none without."""
+    """Return True if the element always applies; unknown restrictions (UnreadRestrictions) do not count here."""
     return element.restrictions in (None, _NO_RESTRICTIONS)
 
 
@@ -71,7 +71,7 @@ def elements_default(tariff: Tariff) -> Iterator[Hit]:
     severity=NOTE,
 )
 def elements_repeated(tariff: Tariff) -> Iterator[Hit]:
-    # Of an unknown restriction the name is read alone: two elements may differ in its value.
+    # Unknown restrictions are skipped: only their names are read, so two equal elements may differ in their values.
     for index in repeated(element if element.usable else None for element in tariff.elements):
         yield ("elements", index), "an earlier element is the same"
 

@@ -40,9 +40,9 @@ T = TypeVar("T")
 def decode(kind: type[T], data: Any, *, updated: datetime | None = None) -> T:
     """Return the typed view of a document, read tolerantly.
 
-    ``data`` is bytes, str, or parsed JSON (dict; decimals as Decimal or float). ``updated`` stands for a
-    ``last_updated`` that the document has not.
-    Raises NotJson, or InvalidObject with the findings if a deviation leaves no usable value.
+    ``data`` is bytes, str, or parsed JSON (dict; decimals as Decimal or float). ``updated`` is used if the document has
+    no ``last_updated``.
+    Raises NotJson if ``data`` is not JSON, InvalidObject with the findings if a deviation leaves no usable value.
     """
     if isinstance(data, bytes | bytearray | memoryview | msgspec.Raw):
         data = bytes(data).removeprefix(BOM_UTF8)
@@ -57,9 +57,10 @@ def decode(kind: type[T], data: Any, *, updated: datetime | None = None) -> T:
 
 
 def untyped(data: Any, bounds: Bounds | None = DEFAULT_BOUNDS) -> Any:
-    """Return the untyped document of bytes, str or parsed JSON; floats by their shortest digits.
+    """Return the untyped document of bytes, str or parsed JSON; a float becomes its shortest decimal.
 
-    Raises NotJson; InvalidObject for one that holds more than ``bounds``; None: it was weighed already.
+    Raises NotJson if ``data`` is not JSON, InvalidObject if it holds more than ``bounds``. ``bounds=None`` skips the
+    check, for a document that was weighed before.
     """
     if isinstance(data, bytes | bytearray | memoryview | msgspec.Raw):
         found: bytes | str = bytes(data)

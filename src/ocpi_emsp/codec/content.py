@@ -1,13 +1,13 @@
-"""Whether two documents say the same, leaving aside when they were last updated.
+"""Compare the content of two documents, ignoring ``last_updated``.
 
 Rules of this module (docs/spec-choices.md rows 9, 18):
-- what is compared is what is read: of a member that the specification has, every spelling of one value is the same, as
-  are an absent member, null, an empty list, an empty text, and an object of nothing else; numbers are compared exactly,
-  moments as moments, the codes of a language, currency or country without case;
-- a name of OCPI 2.2 is that of 2.1.1 where it says no more; VAT, and the uid of a token, are more;
-- ``last_updated`` counts at no depth, neither do the spelling and the order of members;
-- of a CDR what bears on the bill counts: of the copy of its location that is which one it is, with its EVSE and
-  connector, and not what state it is in; the order of its EVSEs, and of the dimensions of a period, does not.
+- values are compared as they are read: all spellings of one value are equal, for the members of the specification. An
+  absent member, null, an empty list, an empty text and an object of only such values are equal. Numbers are compared
+  exactly, times as instants, language, currency and country codes case-insensitively;
+- a name of OCPI 2.2 equals its 2.1.1 name where both carry the same information; VAT and a token's uid carry more;
+- ``last_updated``, spelling and member order are ignored at every depth;
+- of a CDR, only what affects the bill is compared: of the location copy, the ids of location, EVSE and connector, not
+  their state; the order of its EVSEs and of a period's dimensions is ignored.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ocpi_emsp.codec.readings import (
 from ocpi_emsp.models import Cdr, CdrDimension, ChargingPeriod, Evse, Location, Session, Tariff, Token
 
 _DIGITS = 4000
-"""A whole number of at most so many digits is spelled by them; Python's int takes little more from a text."""
+"""Longest whole number, in digits, that is written digit by digit; Python's int accepts little more from text."""
 
 _MODELS: Final[Mapping[str, type[Any]]] = {
     "location": Location,
@@ -46,7 +46,7 @@ _MODELS: Final[Mapping[str, type[Any]]] = {
     "cdr_conflict": Cdr,
     "token": Token,
 }
-"""By the kind of the record; what has none is compared without readings."""
+"""Model by record kind; a kind without a model is compared without readings."""
 
 
 def same_content(one: bytes, other: bytes, kind: str = "") -> bool:
@@ -58,12 +58,15 @@ def same_content(one: bytes, other: bytes, kind: str = "") -> bool:
 
 
 def content_hash(document: bytes, kind: str = "") -> str:
-    """Return a hash that documents with the same content share; ``kind`` is that of the record."""
+    """Return a hash that is equal for documents with the same content; ``kind`` is the kind of the record."""
     return hashlib.blake2b(_content(document, kind), digest_size=16).hexdigest()
 
 
 def _apart(one: bytes, other: bytes) -> tuple[bytes, bytes]:
-    """Both without last_updated, and without what is the same byte for byte: most is, and needs no reading."""
+    """Return both documents without ``last_updated`` and without members that are equal byte for byte.
+
+    Most members are equal, and need no further reading.
+    """
     try:
         first, second = _MEMBERS.decode(one), _MEMBERS.decode(other)
     except (RecursionError, msgspec.DecodeError):
@@ -78,14 +81,16 @@ def _without(members: Mapping[str, msgspec.Raw], names: set[str]) -> bytes:
 
 
 def _content(document: bytes, kind: str) -> bytes:
-    """Equal for documents that say the same. One that is nested too deeply, or has a number of thousands of digits, is
-    what its bytes are."""
+    """Return bytes that are equal for documents with the same content.
+
+    Returns the document's own bytes if it is nested too deeply or has a number of thousands of digits.
+    """
     model = _MODELS.get(kind)
     try:
         value = _DECODER.decode(document)
         if model is None:
             return _ENCODER.encode(_plain(value))
-        if newer.has_names(model, value):  # to read them costs a copy, which few objects need
+        if newer.has_names(model, value):  # reading them costs a copy, which few objects need
             value = newer.same(model, value)
         return _ENCODER.encode(_reading(model)(value))
     except (RecursionError, msgspec.DecodeError, OverflowError):
@@ -93,14 +98,14 @@ def _content(document: bytes, kind: str) -> bytes:
 
 
 _Read: TypeAlias = Callable[[Any], Any]
-"""From an untyped value to one that all of its spellings share; None for one that is as good as absent."""
+"""Converts an untyped value to a form that all of its spellings share; None if the value counts as absent."""
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(order="sorted")
 
 
 def _plain(value: Any) -> Any:
-    """A value that is read as it stands."""
+    """Return a value whose type has only one spelling."""
     kind = type(value)
     if kind is dict:
         below = {name: _plain(each) for name, each in value.items() if each is not None and name != "last_updated"}
@@ -111,7 +116,7 @@ def _plain(value: Any) -> Any:
 
 
 def _number(number: Decimal) -> Any:
-    """A number in one spelling: a whole one as int, any other by digits and exponent.
+    """Return a number in one spelling: a whole number as int, any other by digits and exponent.
 
     ``Decimal.normalize`` would round to 28 digits.
     """
@@ -126,7 +131,7 @@ def _number(number: Decimal) -> Any:
 
 
 def _parts(number: Decimal) -> tuple[int, str, int]:
-    """Sign, digits and exponent; from the text, which takes a third of the time of ``Decimal.as_tuple``."""
+    """Return sign, digits and exponent, parsed from the text; ``Decimal.as_tuple`` takes three times as long."""
     text = str(number)
     sign = int(text[0] == "-")
     whole, _, power = text[sign:].partition("E")
@@ -139,18 +144,18 @@ def _parts(number: Decimal) -> tuple[int, str, int]:
 
 @frozen
 class _Object:
-    """Reads an object of a model; ``fields`` holds the members that are not simply text, which are ``texts``.
+    """Reads an object of a model. ``texts`` are its plain text members, ``fields`` all others.
 
-    One that says nothing is as good as absent.
+    An object without content counts as absent.
     """
 
     fields: Mapping[str, _Read]
     texts: frozenset[str] = frozenset()
     only: frozenset[str] | None = None
-    """The members that count, where not all do."""
+    """The members that are compared; None if all are."""
 
     def __call__(self, value: Any) -> Any:
-        if type(value) is list and len(value) == 1:  # one object in a list
+        if type(value) is list and len(value) == 1:  # a list of one object
             value = value[0]
         if not isinstance(value, dict):
             return _plain(value)
@@ -183,7 +188,7 @@ class _List:
 
 @frozen
 class _Unordered:
-    """A list whose order says nothing."""
+    """A list whose order is ignored."""
 
     listed: _List
 
@@ -193,7 +198,7 @@ class _Unordered:
 
 
 def _reading(model: type[Any]) -> _Read:
-    """What reads an object of this model."""
+    """Return the reader for objects of this model."""
     found = _READINGS.get(model)
     if found is None:
         found = _READINGS.setdefault(model, _node(inspect.type_info(model)))
@@ -202,9 +207,9 @@ def _reading(model: type[Any]) -> _Read:
 
 _READINGS: dict[type[Any], _Read] = {}
 _READ_TEXTS: Final = frozenset({"coordinate", "country", "time_of_day"})
-"""What the readings of a text are for, where it may be spelled in several ways."""
+"""Readings of texts that have several spellings."""
 _CODES: Final = frozenset({"language", "currency", "country"})
-"""The members whose text is a code."""
+"""Members whose text is a code."""
 
 
 def _node(node: inspect.Type, reading: str | None = None) -> _Read:
@@ -246,7 +251,7 @@ def _code(read: _Read) -> _Read:
 
 
 def _is_text(node: inspect.Type, reading: str | None = None) -> bool:
-    """Whether a member is text without a reading of its own."""
+    """Return True if a member is a text without a reading of its own."""
     match node:
         case inspect.Metadata(type=inner, extra=extra):
             return _is_text(inner, (extra or {}).get("reading"))
@@ -256,7 +261,7 @@ def _is_text(node: inspect.Type, reading: str | None = None) -> bool:
 
 
 def _of_cdr(node: inspect.DataclassType) -> _Object:
-    """A CDR: of the copy of its location, which one it is; dimensions of a period in any order."""
+    """Return the reader of a CDR: the location copy by its ids, the dimensions of a period in any order."""
     connector = _Object({}, frozenset({"id"}), frozenset({"id"}))
     evse = _Object({"connectors": _Unordered(_List(connector))}, frozenset({"uid"}), frozenset({"uid", "connectors"}))
     location = _Object({"evses": _Unordered(_List(evse))}, frozenset({"id"}), frozenset({"id", "evses"}))
@@ -274,7 +279,7 @@ def _dataclass(model: type[Any]) -> inspect.DataclassType:
 
 
 def _unreported(_rule: Any, _message: str) -> None:
-    """What deviates was reported when the document was received."""
+    """Ignore the deviation: it was reported when the document was received."""
 
 
 def _text(node: inspect.StrType, reading: str | None) -> _Read:
@@ -310,7 +315,7 @@ def _boolean(value: Any) -> Any:
 
 
 def _or_absent(value: Any) -> Any:
-    """A value that has no reading; a blank text says no more than an absent member."""
+    """Return a value without a reading; a blank text counts as absent."""
     return None if isinstance(value, str) and not value.strip() else _plain(value)
 
 

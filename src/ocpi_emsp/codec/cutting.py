@@ -1,8 +1,8 @@
-"""A large document that is mostly known already: taken apart once, and what is known is not read again.
+"""Take a large document apart once, without reading the items that are already known.
 
 Rules of this module:
-- known items are compared byte by byte where they stand, which takes a tenth of the time of reading them; what is left
-  is read as JSON, with all that surrounds it;
+- known items are compared byte by byte in place, in a tenth of the time of reading them; the rest of the document is
+  read as JSON;
 - a document with blanks is read as a whole.
 """
 
@@ -22,28 +22,28 @@ from ocpi_emsp.errors import InvalidObject, NotJson
 
 _NULL: Final = msgspec.Raw(b"null")
 _MARK: Final = b'["' + secrets.token_hex(16).encode() + b'"]'
-"""What stands for the list, once it was taken out: no document has it."""
+"""Placeholder for a list that was taken out; no document contains it."""
 
 
 @define
 class Cut:
-    """An object without one of its lists, and the items of that."""
+    """An object without one of its lists, and the items of that list."""
 
     parts: Members
-    """Its other members."""
+    """The other members of the object."""
     items: list[int | bytes]
-    """Each as its place among the known ones, or in its bytes."""
+    """Each item: its index among the known items, or its bytes."""
     is_plain: bool
-    """Whether none of its members is repeated."""
+    """True if no member of the object is repeated."""
 
 
 def cut(document: bytes, name: str, known: Sequence[bytes]) -> Cut:
-    """Take the list ``name`` out of an object; ``known`` are items that it may have, in the order of before.
+    """Take the list ``name`` out of an object; ``known`` holds the expected items in their previous order.
 
-    Raises NotJson, or InvalidObject for anything but an object, and for anything but a list in its place.
+    Raises NotJson if the document is not JSON, InvalidObject if it is not an object or the member is not a list.
     """
     require_utf8(document)
-    plain = _cut_plain(document, name, known) if known else None  # else all of it is read anyway
+    plain = _cut_plain(document, name, known) if known else None  # otherwise the whole document is read anyway
     return plain or _cut_any(document, name, known)
 
 
@@ -58,7 +58,7 @@ def _cut_any(document: bytes, name: str, known: Sequence[bytes]) -> Cut:
 
 
 def _cut_plain(document: bytes, name: str, known: Sequence[bytes]) -> Cut | None:
-    """The same for a document without blanks; None for one that is written otherwise."""
+    """Cut a document without blanks; return None if it is written in another way."""
     head = b'"%b":[' % name.encode()
     first = document.find(head) + len(head)
     if first < len(head):
@@ -76,7 +76,7 @@ def _cut_plain(document: bytes, name: str, known: Sequence[bytes]) -> Cut | None
         parts = members(without)
     except (NotJson, InvalidObject, msgspec.DecodeError, UnicodeDecodeError, RecursionError, IndexError):
         return None
-    if parts.get(name) != msgspec.Raw(_MARK):  # another one of this name counts, or it lies deeper
+    if parts.get(name) != msgspec.Raw(_MARK):  # a later one counts, or it is nested deeper
         return None
     is_plain = has_each_once(without, parts)
     del parts[name]
@@ -86,11 +86,13 @@ def _cut_plain(document: bytes, name: str, known: Sequence[bytes]) -> Cut | None
 _COMMA: Final = ord(",")
 _END: Final = ord("]")
 _TAIL: Final = 32
-"""Bytes that an item ends with: its time, in the order of the specification."""
+"""Length in bytes of the end of an item: its ``last_updated``, in the order of the specification."""
 
 
 def _known(document: bytes, place: int, known: Sequence[bytes]) -> tuple[list[int | bytes], int]:
-    """The items from a place in the list on, up to its end or to where nothing more is known; and where that is."""
+    """Return the items from ``place`` on and the position after them; stop at the list's end or at the first unknown
+    part.
+    """
     found, at = list[int | bytes](), 0
     while at < len(known):
         item = known[at]
@@ -100,7 +102,7 @@ def _known(document: bytes, place: int, known: Sequence[bytes]) -> tuple[list[in
             if document[place - 1] == _END:
                 break
         elif at + 1 < len(known) and (behind := _next(document, known[at + 1], place)) >= 0:
-            between = items(b"[%b]" % document[place:behind])  # it is JSON: the known one behind it is no part of it
+            between = items(b"[%b]" % document[place:behind])  # valid JSON: the known item is not part of it
             if not between:
                 break
             found += map(bytes, between)
@@ -112,12 +114,12 @@ def _known(document: bytes, place: int, known: Sequence[bytes]) -> tuple[list[in
 
 
 def _next(document: bytes, item: bytes, place: int) -> int:
-    """Where an item of the list begins behind another one; -1 where there is none."""
-    # Its end alone is found faster, and is not there where its time has changed.
+    """Return the position of ``item`` behind another item of the list; -1 if it is not there."""
+    # The end of the item alone is found faster, and is missing if the item's time has changed.
     return -1 if document.find(item[-_TAIL:], place) < 0 else document.find(b"," + item, place)
 
 
 @lru_cache
 def _listed(name: str) -> msgspec.json.Decoder[Any]:
-    """Reads one list of an object; all else is skipped."""
+    """Return a decoder of one list of an object; it skips everything else."""
     return msgspec.json.Decoder(msgspec.defstruct("Listed", [("found", list[msgspec.Raw], msgspec.field(name=name))]))

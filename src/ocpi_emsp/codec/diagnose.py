@@ -1,15 +1,14 @@
 """The diagnosing lane: an untyped document into a model, with every deviation named.
 
 Rules of this module:
-- it walks the same annotations that drive the strict lane (``msgspec.inspect``), so a constraint has one place;
-- all findings are collected, not the first; a value without a reading makes its object unusable, never the walk, which
-  ends once there are more errors than a report lists (:attr:`ocpi_emsp.findings.Collector.enough`);
-- a value that fits is seen at a glance (quick.py); one that does not is read, and what it says is made into a finding
-  where that may be listed;
-- members that the specification does not know are reported and not entered: depth is bounded by the models;
-- an object without a ``last_updated`` has that of the object around it, or the moment of its receipt;
-- a fault in the copy of a location, in a CDR or session, is a warning, and what cannot be read of it is empty: text and
-  enums by an empty text (UNKNOWN where the specification lists it), a number by 0, anything optional by its absence.
+- it walks the same annotations as the strict lane (``msgspec.inspect``), so each constraint is stated once;
+- it collects all findings, not only the first. A value without a reading makes its object unusable but does not end the
+  walk; the walk ends once there are more errors than a report lists (:attr:`ocpi_emsp.findings.Collector.enough`);
+- values that fit take a fast path (quick.py); only others are read, and a finding is only made if it may be listed;
+- members unknown to the specification are reported and not descended into: the models bound the depth;
+- an object without a ``last_updated`` takes that of the surrounding object, or the time of receipt;
+- a fault in the location copy of a CDR or session is a warning. An unreadable value there becomes empty: a text or enum
+  an empty text (UNKNOWN where the specification lists it), a number 0, an optional member absent.
 
 cattrs' detailed validation was considered for this lane: it carries a path for exceptions only, and most of what is
 reported here is accepted (docs/architecture.md).
@@ -49,14 +48,14 @@ Path: TypeAlias = tuple[str | int, ...]
 
 @frozen
 class Diagnosis(Generic[T]):
-    """The typed view where there is one, and the findings in document order: all, or the worst where they are many."""
+    """The typed view, if there is one, and the findings in document order: all, or the worst if there are many."""
 
     value: T | None
     findings: list[Finding]
 
 
 class Findings(Protocol):
-    """A bounded :class:`ocpi_emsp.findings.Collector`, or what stands before one."""
+    """A bounded :class:`ocpi_emsp.findings.Collector`, or a filter in front of one."""
 
     @property
     def enough(self) -> bool:
@@ -64,13 +63,13 @@ class Findings(Protocol):
 
     @property
     def has_errors(self) -> bool:
-        """Whether an error was added."""
+        """True if an error was added."""
 
     def takes(self, severity: Severity, /) -> bool:
-        """Whether a finding of this severity is to be made."""
+        """Return True if a finding of this severity should be created."""
 
     def skip(self, number: int = 1, /) -> None:
-        """Count findings that were not made."""
+        """Count findings that were not created."""
 
     def append(self, finding: Finding, /) -> None:
         """Add a finding."""
@@ -85,9 +84,9 @@ def _add(findings: Findings, rule: Rule, path: Path, message: str, clause: str) 
 
 
 def diagnose(kind: type[T], document: Any, updated: datetime | None = None) -> Diagnosis[T]:
-    """Read ``document`` (as :func:`ocpi_emsp.codec.documents.parse` gives it) as ``kind``; never raises on bad data.
+    """Read ``document`` (as :func:`ocpi_emsp.codec.documents.parse` returns it) as ``kind``; never raises on bad data.
 
-    ``updated`` stands for a ``last_updated`` that the document has not.
+    ``updated`` is used if the document has no ``last_updated``.
     """
     findings = Collector()
     value = diagnose_into(findings, kind, document, updated)
@@ -95,7 +94,7 @@ def diagnose(kind: type[T], document: Any, updated: datetime | None = None) -> D
 
 
 def diagnose_into(findings: Findings, kind: type[T], document: Any, updated: datetime | None = None) -> T | None:
-    """Like :func:`diagnose`, but add the findings to those of the caller."""
+    """Read like :func:`diagnose`, but add the findings to ``findings``."""
     reader = _READERS.get(kind) or _compile(kind)
     try:
         document, names = newer.read(kind, document)
@@ -103,7 +102,7 @@ def diagnose_into(findings: Findings, kind: type[T], document: Any, updated: dat
             message = f"this is OCPI 2.2: {', '.join(names)}; read as in 2.1.1"
             findings.append(Finding.of(rules.NEWER, "", message, getattr(kind, "clause", "")))
         value = reader(document, (), findings, updated)
-    except RecursionError:  # the parser goes deeper than Python code
+    except RecursionError:  # the parser accepts deeper nesting than Python code
         findings.append(Finding.of(rules.BOUNDS, "", "too many objects and lists inside each other"))
         return None
     if findings.enough and not findings.has_errors:
@@ -113,7 +112,7 @@ def diagnose_into(findings: Findings, kind: type[T], document: Any, updated: dat
 
 
 _Reader: TypeAlias = Callable[[Any, Path, Findings, datetime | None], Any]
-"""Takes the value, its place, the findings, and the ``last_updated`` of the object around it."""
+"""Reads a value; the arguments are the value, its place, the findings and the surrounding object's ``last_updated``."""
 _Scalar: TypeAlias = Callable[[Any, Callable[[Rule, str], None]], Any]
 
 
@@ -129,7 +128,9 @@ def _compile(kind: type[Any]) -> _Reader:
 
 @frozen
 class _Field:
-    """A member: its reader, whether it is required and whether it reads null, and what stands for it in a copy."""
+    """A member: its readers, whether it is required, whether null is a value of it, and its stand-in in a location
+    copy.
+    """
 
     read: _Reader
     quick: Quick | None
@@ -141,7 +142,7 @@ class _Field:
 
 @frozen
 class _Object:
-    """Reads one object; ``copied``: it is, or is part of, the copy of a location in another object."""
+    """Reads one object; ``copied`` is True within the copy of a location."""
 
     kind: Any
     fields: dict[str, _Field]
@@ -191,7 +192,7 @@ class _Object:
         findings: Findings,
         around: datetime | None,
     ) -> bool:
-        """Add the members to the values; False where one of them, or a value of before, cannot be used."""
+        """Add the members to ``values``; return False if a member, or an earlier value, is unusable."""
         is_usable = values.get("last_updated") is not UNREADABLE
         for name, field in self.fields.items():
             value = document.get(name)
@@ -210,7 +211,7 @@ class _Object:
     def _last_updated(
         self, document: Mapping[str, Any], path: Path, findings: Findings, around: datetime | None
     ) -> Any:
-        """When the object was last updated; where it does not say so, as the object around it."""
+        """Return the object's ``last_updated``; if it has none, that of the surrounding object."""
         value = document.get("last_updated")
         read = quick_moment(value)
         if read is not UNREADABLE:
@@ -240,7 +241,7 @@ class _Object:
         return field.blank if read is UNREADABLE and self.copied else read
 
     def _nothing(self, field: _Field, value: Any, place: Path, findings: Findings, around: datetime | None) -> Any:
-        """An empty text, or an object whose members are all null: absent, where it is no value of its own."""
+        """Treat an empty text, or an object with only null members, as absent unless its type accepts it."""
         found = Collector()
         read = field.read(value, place, found, around)
         if read is not UNREADABLE:
@@ -253,7 +254,7 @@ class _Object:
         return _ABSENT
 
     def _note_members(self, document: dict[str, Any], path: Path, findings: Findings) -> tuple[str, ...]:
-        """Report what the specification does not know; gives the restrictions of a tariff among it."""
+        """Report members unknown to the specification; return the names of unknown tariff restrictions."""
         unread = list[str]()
         for name, value in document.items():
             if name in self.fields:
@@ -272,12 +273,12 @@ _UNUSABLE = "nothing says when the element applies, so that it must not be used 
 
 
 def _is_list_of_one(document: Any) -> bool:
-    """Whether one object stands in a list, where it belongs by itself."""
+    """Return True for a list with one object, where the object itself was expected."""
     return isinstance(document, list) and len(document) == 1 and isinstance(document[0], dict)
 
 
 def _says_nothing(value: Any, *, objects: bool = True) -> bool:
-    """Whether a value is null, an empty text, or, of ``objects``, one of nothing else."""
+    """Return True for null, an empty text and, with ``objects``, an object of only such values."""
     if isinstance(value, dict):
         return objects and all(map(_says_nothing, value.values()))
     return value is None or (isinstance(value, str) and not value.strip())
@@ -287,7 +288,7 @@ def _says_nothing(value: Any, *, objects: bool = True) -> bool:
 
 
 _COPIED = (Location, Evse, Connector, GeoLocation)
-"""What is made readable in a copy; of anything else in it, what cannot be read is left out."""
+"""The objects that a copy is read for; unreadable parts of other objects are left out."""
 
 
 def _add_all(findings: Findings, found: Collector) -> None:
@@ -297,13 +298,12 @@ def _add_all(findings: Findings, found: Collector) -> None:
 
 
 _MAX_FAULTS = 5 * MAX_FINDINGS
-"""Faults of the copy of a location, which are no errors, after which it is not read any further: a copy of a thousand
-EVSEs has as many where each lacks five members."""
+"""Non-error faults of a copy after which reading ends: as many as a thousand EVSEs that each lack five members."""
 
 
 @define
 class _Softened:
-    """Findings of a copy: what leaves no value there is a warning."""
+    """Findings of a location copy: errors are reported as warnings."""
 
     findings: Findings
     faults: int = 0
@@ -333,7 +333,7 @@ class _Softened:
 
 
 class _Unheard:
-    """Takes no note of findings: those of a copy that we made of ids alone."""
+    """Drops findings, for a location copy that this library built from ids alone."""
 
     enough = False
     has_errors = False
@@ -342,14 +342,14 @@ class _Unheard:
         return False
 
     def skip(self, _: int = 1, /) -> None:
-        """Leave them out."""
+        """Ignore them."""
 
     def append(self, _: Finding, /) -> None:
-        """Leave the finding out."""
+        """Ignore the finding."""
 
 
 def _copy(node: inspect.Type) -> _Reader:
-    """Reads the copy of a location in a CDR or session."""
+    """Return the reader of the location copy in a CDR or session."""
     location = _node(node, Location.clause, copied=True)
 
     def read(document: Any, path: Path, findings: Findings, around: datetime | None) -> Any:
@@ -369,7 +369,7 @@ def _copy(node: inspect.Type) -> _Reader:
 
 
 def _blank(node: inspect.Type) -> Any:
-    """What stands in a copy for a required value that cannot be read."""
+    """Return the stand-in for an unreadable required value of a copy."""
     match node:
         case inspect.Metadata(type=inner):
             return _blank(inner)
@@ -391,7 +391,7 @@ _ABSENT = object()
 
 
 def _node(node: inspect.Type, clause: str, reading: str | None = None, *, copied: bool = False) -> _Reader:
-    """The reader of one node of the schema; ``clause`` is that of the object around it."""
+    """Return the reader of one schema node; ``clause`` is that of the surrounding object."""
     match node:
         case inspect.Metadata(type=inner, extra=extra):
             return _node(inner, clause, (extra or {}).get("reading"), copied=copied)
@@ -440,7 +440,7 @@ def _scalar(read: _Scalar, clause: str) -> _Reader:
 
 @frozen
 class _Array:
-    """Reads a list; ``least`` items belong in it."""
+    """Reads a list of at least ``least`` items."""
 
     item: _Reader
     least: int
@@ -469,7 +469,7 @@ class _Array:
         return tuple(values) if is_usable else UNREADABLE
 
     def _single(self, document: Any, path: Path, findings: Findings, around: datetime | None) -> Any:
-        """One item where a list belongs."""
+        """Read a single item where a list was expected."""
         found = Collector()
         value = UNREADABLE if _says_nothing(document) else self.item(document, path, found, around)
         rule = rules.TYPE if value is UNREADABLE else rules.ARRAY_SINGLE
@@ -489,10 +489,10 @@ def _is_object(node: inspect.Type) -> bool:
 
 
 def _bare(node: inspect.Type) -> inspect.Type:
-    """A node without its constraints."""
+    """Return a node without its constraints."""
     return _bare(node.type) if isinstance(node, inspect.Metadata) else node
 
 
 def _reads_null(node: inspect.Type) -> bool:
-    """Whether null is a value to read, not an absent one: it stands for a list, or in an undecoded member."""
+    """Return True if null is a value of the node, not an absent one: a list, or an undecoded member."""
     return isinstance(_bare(node), inspect.VarTupleType | inspect.RawType)

@@ -1,12 +1,12 @@
 """JSON bytes to an untyped document and back, exactly.
 
 Rules of this module (RFC 8259, status_codes.md):
-- bytes that are no JSON raise :class:`~ocpi_emsp.errors.NotJson`, whatever is wrong with them: encoding, syntax, NaN,
-  lone surrogates, nesting that no object of OCPI has, numbers that nothing can hold;
-- numbers with a fraction or exponent become ``Decimal``, as do integers of too many digits for Python's int; nothing is
-  rounded;
-- where a member is repeated the last one counts, as in every JSON library in use, and the repetition is remembered;
-- what JSON cannot hold (NaN, a lone surrogate, a Python object) is never written, whatever msgspec does with it.
+- bytes that are not JSON raise :class:`~ocpi_emsp.errors.NotJson`, whatever the reason: encoding, syntax, NaN, lone
+  surrogates, nesting deeper than any OCPI object, numbers too large to represent;
+- numbers with a fraction or exponent become ``Decimal``, as do integers with too many digits for Python's int; nothing
+  is rounded;
+- the last of repeated members counts, as in all common JSON libraries, and the repetition is recorded;
+- values that JSON cannot hold (NaN, a lone surrogate, a Python object) are never written, even where msgspec would.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from ocpi_emsp.errors import InvalidObject, NotJson
 from ocpi_emsp.findings import Finding, pointer
 
 _BOM = "\ufeff"
-"""Some libraries write one before JSON; RFC 8259 8.1 lets a reader ignore it."""
+"""Some libraries write a byte order mark before JSON; RFC 8259 8.1 lets a reader ignore it."""
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 GZIP: Final = b"\x1f\x8b"
-"""How a body that is compressed with gzip begins."""
+"""First bytes of a body that is compressed with gzip."""
 _START: Final = 256
-"""Bytes that are looked at where nothing can be read."""
+"""Length in bytes of the beginning that is examined when nothing can be read."""
 _STARTS: Final = (
     (codecs.BOM_UTF32_LE, "UTF-32"),
     (codecs.BOM_UTF32_BE, "UTF-32"),
@@ -40,11 +40,11 @@ _STARTS: Final = (
     (codecs.BOM_UTF16_BE, "UTF-16"),
     (GZIP, "compressed with gzip"),
 )
-"""The first bytes of what is not UTF-8, the longest first."""
+"""First bytes of other encodings, the longest first."""
 
 
 class JsonObject(dict[str, Any]):
-    """A JSON object that knows which of its members were repeated."""
+    """A JSON object that records which of its members were repeated."""
 
     __slots__ = ("repeated",)
 
@@ -52,7 +52,7 @@ class JsonObject(dict[str, Any]):
 
 
 def parse(data: bytes | str) -> Any:
-    """The untyped document: JsonObject, list, str, int, Decimal, bool or None. Raises NotJson."""
+    """Return the untyped document: JsonObject, list, str, int, Decimal, bool or None. Raises NotJson."""
     try:
         text = str(data.encode() if isinstance(data, str) else data, "utf-8")
         document = json.loads(
@@ -79,7 +79,9 @@ def parse(data: bytes | str) -> Any:
 
 
 def longest_number(data: bytes, digits: int) -> int:
-    """The digits of the first number that has more than so many; 0 where there is none. Digits in a text count too."""
+    """Return the length of the first number with more than ``digits`` digits; 0 if there is none. Digits in texts count
+    too.
+    """
     marked = data.translate(_DIGIT)
     start = marked.find(b"0" * (digits + 1))
     return 0 if start < 0 else len(marked[start:].partition(b" ")[0])
@@ -89,7 +91,9 @@ _DIGIT: Final = bytes(48 if 48 <= each <= 57 else 32 for each in range(256))
 
 
 def malformed(error: Exception, data: bytes | str | None = None) -> NotJson:
-    """The NotJson of what a parser raised; ``data`` is what it read, where it can say more than the parser does."""
+    """Return the NotJson for a parser's error; ``data``, if given, is what the parser read and allows a better
+    message.
+    """
     if data is not None:
         start = data[:_START].lstrip()
         if not start and len(data) <= _START:
@@ -99,13 +103,13 @@ def malformed(error: Exception, data: bytes | str | None = None) -> NotJson:
     match error:
         case RecursionError():
             return NotJson("invalid JSON: nested too deeply")
-        case InvalidOperation():  # its own text is a list of classes
+        case InvalidOperation():  # its own message is a list of classes
             return NotJson("invalid JSON: a number is out of range")
     return NotJson(f"invalid JSON: {str(error).removeprefix('JSON is malformed: ')}")
 
 
 def dumped(value: Any) -> bytes:
-    """Return the bytes of parsed JSON; a float counts by its shortest digits. Raises NotJson."""
+    """Return the bytes of parsed JSON; a float is written as its shortest decimal. Raises NotJson."""
     try:
         json.dumps(value, allow_nan=False, default=str)
         return dump(value)
@@ -116,14 +120,14 @@ def dumped(value: Any) -> bytes:
 
 
 def _of_another_kind(data: bytes | str, reason: str) -> NotJson:
-    """The NotJson of what is not UTF-8: named where its first bytes say what it is."""
+    """Return the NotJson for bytes that are not UTF-8, naming the format if the first bytes identify it."""
     found = () if isinstance(data, str) else (named for start, named in _STARTS if data.startswith(start))
     named = next(iter(found), None)
     return NotJson(f"the body is {named}, expected UTF-8" if named else f"invalid UTF-8: {reason}")
 
 
 def require_utf8(data: bytes) -> None:
-    """Raises NotJson for bytes that are not UTF-8; msgspec itself does not look into what it skips."""
+    """Raise NotJson for bytes that are not UTF-8; msgspec does not check what it skips."""
     try:
         data.isascii() or str(data, "utf-8")
     except UnicodeDecodeError as error:
@@ -131,7 +135,7 @@ def require_utf8(data: bytes) -> None:
 
 
 def require_json(data: bytes) -> None:
-    """Raises NotJson: no JSON at all comes before whatever else is wrong."""
+    """Raise NotJson for bytes that are not JSON, before any other fault is reported."""
     try:
         msgspec.json.decode(data, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -139,9 +143,9 @@ def require_json(data: bytes) -> None:
 
 
 def dump(document: Any) -> bytes:
-    """The compact JSON of an untyped document; a Decimal is written as the number it is.
+    """Return the compact JSON of an untyped document; a Decimal is written as a JSON number.
 
-    Raises InvalidObject if the document holds what JSON cannot, with a finding for each such value.
+    Raises InvalidObject with a finding for each value that JSON cannot hold.
     """
     try:
         data = _ENCODER.encode(document)
@@ -156,17 +160,17 @@ def dump(document: Any) -> bytes:
 
 
 def _not_writable(document: Any) -> InvalidObject | None:
-    """The error for a document that JSON cannot hold, or None."""
+    """Return the error for a document that JSON cannot hold, or None."""
     try:
         findings = tuple(_unwritable(document))
-    except RecursionError:  # msgspec goes deeper than Python code
+    except RecursionError:  # msgspec accepts deeper nesting than Python code
         return InvalidObject("cannot be written as JSON: nested too deeply")
     places = [finding.message + (f" at {finding.pointer}" if finding.pointer else "") for finding in findings]
     return InvalidObject(f"cannot be written as JSON: {places[0]}", findings=findings) if findings else None
 
 
 def _unwritable(document: Any, path: tuple[str | int, ...] = ()) -> Iterator[Finding]:
-    """A finding for each value of a document that JSON cannot hold."""
+    """Yield a finding for each value of a document that JSON cannot hold."""
     if isinstance(document, dict):
         for name, value in document.items():
             yield from _unwritable(name, (*path, str(name)))
@@ -193,7 +197,7 @@ def _why_unwritable(value: Any) -> str | None:
 
 
 def _integer(digits: str) -> int | Decimal:
-    """An int, or a Decimal of more digits than Python converts (sys.set_int_max_str_digits)."""
+    """Return an int, or a Decimal if there are more digits than Python converts (sys.set_int_max_str_digits)."""
     try:
         return int(digits)
     except ValueError:

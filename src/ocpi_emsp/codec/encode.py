@@ -1,9 +1,9 @@
 """Models to the wire.
 
 Rules of this module (types.md, transport_and_format.md):
-- absent optional fields and empty lists are not written; timestamps are UTC, whole seconds, ``Z``;
-- a Decimal is written as the JSON number it is, digit by digit; enums by their value, unlisted ones too;
-- ``encode`` serialises what it is given; ``encode_valid`` is what the library sends with: valid, or not sent.
+- absent optional fields and empty lists are not written; timestamps are UTC, in whole seconds, with ``Z``;
+- a Decimal is written digit by digit as a JSON number; enums are written by value, also unlisted ones;
+- ``encode`` does not check its argument; ``encode_valid`` does, and is used for all objects that the library sends.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def make_converter() -> Converter:
-    """A cattrs converter that unstructures models into documents that :func:`ocpi_emsp.codec.documents.dump` writes."""
+    """Return a cattrs converter that unstructures models into documents for :func:`ocpi_emsp.codec.documents.dump`."""
     from cattrs import Converter
     from cattrs.gen import make_dict_unstructure_fn, override
 
@@ -49,7 +49,7 @@ def make_converter() -> Converter:
 
 
 def _unstructure(kind: type[Any], converter: Converter) -> Callable[[Any], Any]:
-    """Writes a model; what is no such model stays as it is, for the codec to judge."""
+    """Return a function that unstructures a model; other values stay unchanged, and the codec rejects them."""
     from cattrs.gen import make_dict_unstructure_fn
 
     write = make_dict_unstructure_fn(kind, converter, _cattrs_omit_if_default=True)
@@ -57,32 +57,36 @@ def _unstructure(kind: type[Any], converter: Converter) -> Callable[[Any], Any]:
 
 
 def _number(number: Any) -> Any:
-    """A number as it is; a float by its shortest digits, so that one that is not finite is seen (msgspec: null)."""
+    """Return a number unchanged; a float as its shortest decimal, so that NaN and infinity are detected (msgspec:
+    null).
+    """
     return Decimal(repr(number)) if isinstance(number, float) else number
 
 
 def wire_time(moment: datetime) -> str:
-    """``YYYY-MM-DDTHH:MM:SSZ``; a fraction is cut off (types.md 1.2). Raises ValueError if the time has no zone."""
+    """Return ``YYYY-MM-DDTHH:MM:SSZ``, with fractions cut off (types.md 1.2). Raises ValueError if the time has no
+    zone.
+    """
     utc = moment if moment.tzinfo is UTC else aware(moment, "time").astimezone(UTC)
-    written = msgspec.json.encode(utc)  # a fifth of the time of isoformat, and every answer has one
+    written = msgspec.json.encode(utc)  # takes a fifth of the time of isoformat, and every response has a timestamp
     return str(written[1:20], "ascii") + "Z"
 
 
 @cache
 def _converter() -> Converter:
-    """Made for the first document: who only reads needs none."""
+    """Create the converter for the first document; a process that only reads needs none."""
     return make_converter()
 
 
 def document(value: Any) -> Any:
-    """The untyped document of a model, or of a list of models."""
+    """Return the untyped document of a model, or of a list of models."""
     return _converter().unstructure(value)
 
 
 def encode(value: Any) -> bytes:
-    """The JSON of a model, or of a list of models, as it goes over the wire.
+    """Return the JSON of a model, or of a list of models, as sent over the wire.
 
-    Raises InvalidObject if it holds what JSON cannot: NaN, a lone surrogate.
+    Raises InvalidObject if it holds a value that JSON cannot: NaN, a lone surrogate.
     """
     return dump(document(value))
 
@@ -104,10 +108,10 @@ _TEXTS = ("uid", "auth_id", "visual_number", "issuer", "language")
 
 
 def require_texts(value: Any) -> None:
-    """Raises InvalidObject for an object, or a token in it, with an id that identifies nothing, and for a token with a
-    text that no token can have.
+    """Raise InvalidObject for an object, or a token in it, whose id identifies nothing, and for a token with an
+    unusable text.
 
-    An id of dots alone is a step in the path of a URL: ``tokens/IT/BEC/..`` is another object.
+    An id of only dots is a path step in a URL: ``tokens/IT/BEC/..`` is another object.
     """
     token, path = (value, ()) if isinstance(value, Token) else (getattr(value, "token", None), ("token",))
     found = [*_unusable_ids(value), *(_unusable_ids(token, path) if path else ())]
@@ -128,13 +132,13 @@ def _unusable_ids(value: Any, path: tuple[str, ...] = ()) -> Iterator[Finding]:
 
 
 def unusable_texts(members: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[Finding]:
-    """What is wrong with texts of a token: line breaks and the like (types.md 1.5), a language that is none.
+    """Yield a finding for each unusable text of a token: line breaks and the like (types.md 1.5), an unknown language.
 
-    Letters beyond ASCII are left to the partners: most read them.
+    Non-ASCII letters pass: most partners read them.
     """
     for name in _TEXTS:
         text = members.get(name)
-        if not isinstance(text, str) or (name in _IDS and not is_usable_id(text)):  # the latter is a fault of its own
+        if not isinstance(text, str) or (name in _IDS and not is_usable_id(text)):  # such an id has its own finding
             continue
         expected = "" if text.isprintable() else "expected printable characters, for example 'A1'"
         if name == "language" and not text.strip():
@@ -150,7 +154,9 @@ def is_usable_id(text: str) -> bool:
 
 
 def encode_valid(value: Any) -> bytes:
-    """Like :func:`encode`, for one model; raises InvalidObject with every finding where it breaks the specification."""
+    """Return the JSON of one model like :func:`encode`; raises InvalidObject with all findings if it breaks the
+    specification.
+    """
     plain = document(value)
     unwritable: tuple[Finding, ...] = ()
     try:

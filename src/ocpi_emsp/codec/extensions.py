@@ -1,9 +1,9 @@
-"""Members that the specification does not know: added to what is sent, and found in what is received.
+"""Members unknown to the specification: added to sent documents, found in received ones.
 
 Rules of this module (docs/how-to/extensions.md):
-- an extension never stands for a member of the specification, in whatever case, and holds what JSON can;
-- ``authorization_id`` is the one extension with a meaning here: what an authorization is called in the answer to it, in
-  the command, the session and the CDR. ``authorization_reference`` of OCPI 2.2 is read as the same.
+- an extension never replaces a member of the specification, whatever its case, and holds only JSON values;
+- ``authorization_id`` is the only extension with a meaning here: it identifies an authorization in the authorize
+  response, the command, the session and the CDR. ``authorization_reference`` of OCPI 2.2 is read as the same.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from ocpi_emsp.findings import Finding, Severity, pointer
 AUTHORIZATION_ID: Final = "authorization_id"
 NAMES_OF_AUTHORIZATION: Final = (AUTHORIZATION_ID, "authorization_reference")
 _LONGEST: Final = 36
-"""Characters of an authorization_id, as of every id in 2.1.1."""
+"""Maximum characters of an authorization_id, the same as of every id in 2.1.1."""
 
 
 def require_extensions(
     kind: type[Any], extensions: Mapping[str, Any] | None, authorization_id: str | None = None
 ) -> dict[str, Any]:
-    """All that is added to an object of this kind.
+    """Return all members to add to an object of this kind.
 
-    Raises InvalidObject for what cannot be, with findings; TypeError for anything but a mapping.
+    Raises InvalidObject with findings for unusable extensions, TypeError if ``extensions`` is not a mapping.
     """
     named: object = extensions
     if named is not None and not isinstance(named, Mapping):
@@ -73,25 +73,25 @@ def _invalid(kind: type[Any], name: str, message: str) -> InvalidObject:
 
 
 def extended(body: bytes, extensions: Mapping[str, Any]) -> bytes:
-    """A document with extensions behind its members."""
+    """Return a document with extensions after its members."""
     if not extensions:
         return body
     return with_members(body, {name: msgspec.Raw(dump(value)) for name, value in extensions.items()})
 
 
 def with_members(body: bytes, added: Members) -> bytes:
-    """A document with undecoded members behind its own."""
+    """Return a document with undecoded members after its own."""
     return join({**members(body), **added}) if added else body
 
 
 def extensions_in(kind: type[Any], body: bytes) -> Members:
-    """The members of a document that are not of its kind, undecoded."""
+    """Return the undecoded members of a document that are not fields of its kind."""
     known = fields_dict(kind)
     return {name: value for name, value in members(body).items() if name not in known}
 
 
 def authorization_id_of(received: bytes) -> str | None:
-    """The authorization_id of a received session or CDR; None where there is none that is a text or a number."""
+    """Return the authorization_id of a received session or CDR; None if it is not a text or a number."""
     if b"authorization_" not in received:
         return None
     try:
@@ -104,5 +104,5 @@ def authorization_id_of(received: bytes) -> str | None:
 
 
 def same_authorization(one: str | None, other: str | None) -> bool | None:
-    """Whether two are the same, in whatever case; None where one of the two is not known."""
+    """Return True if both are equal, ignoring case; None if either is unknown."""
     return None if one is None or other is None else one.casefold() == other.casefold()

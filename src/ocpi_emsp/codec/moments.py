@@ -1,7 +1,7 @@
-"""When a partner itself says that an object was last updated, read out of its document.
+"""The partner's own ``last_updated`` of an object, read from its document.
 
-Rules of this module (docs/spec-choices.md row 4): objects are ordered by this time alone; a time that we gave an object
-stands beside its document, and orders nothing.
+Rules of this module (docs/spec-choices.md row 4): only this time orders objects; a time that this library assigned is
+stored beside the document and orders nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ocpi_emsp.codec.patch import join, members
 from ocpi_emsp.codec.readings import UNREADABLE, read_datetime
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
-"""Before all that a partner says: the time of what has none."""
+"""Stands for a missing time; earlier than any time that a partner sends."""
 
 
 class _Timely(msgspec.Struct):
@@ -31,7 +31,7 @@ _UNTIMELY = msgspec.json.Decoder(_Untimely)
 
 
 def said_at(document: bytes | msgspec.Raw) -> datetime:
-    """The ``last_updated`` of an object, :data:`EARLIEST` where it has none that can be read."""
+    """Return the ``last_updated`` of an object; :data:`EARLIEST` if it is missing or unreadable."""
     try:
         moment = _TIMELY.decode(document).last_updated
         if moment is not None:
@@ -51,20 +51,20 @@ def _tolerantly(document: bytes | msgspec.Raw) -> datetime:
 
 @frozen
 class Around:
-    """The ``last_updated`` of an object, for many parts of it that have none: it is read once."""
+    """The ``last_updated`` of an object, read once for all of its parts that have none."""
 
     moment: datetime
     written: msgspec.Raw
 
     @classmethod
     def of(cls, document: bytes) -> Around:
-        """That of a document."""
+        """Return the ``last_updated`` of a document."""
         moment = said_at(document)
         return cls(moment, members(document)["last_updated"] if moment > EARLIEST else msgspec.Raw(b"null"))
 
 
 def timed(document: bytes, around: bytes | Around) -> bytes:
-    """The document with the ``last_updated`` of another one, where it has none of its own and that one has."""
+    """Return the document, with the ``last_updated`` of ``around`` added if only ``around`` has one."""
     if said_at(document) > EARLIEST:
         return document
     around = around if isinstance(around, Around) else Around.of(around)

@@ -1,11 +1,12 @@
 """OCPI 2.2 in a 2.1.1 object: its names are read as those of 2.1.1.
 
 Rules of this module (docs/spec-choices.md row 21):
-- a name of 2.1.1 counts where an object has both;
-- what 2.2 says differently is read where it is one value: the cost without VAT, the contract_id of a token;
-- a session of 2.2 has ids in place of a location: its copy is made of these; a CDR's copy is flat there, and is read as
-  that under the name of 2.1.1 too;
-- a place of what was read is where it stands in the document as received.
+- if an object has both names, that of 2.1.1 counts;
+- members that 2.2 structures differently are read where they have one value: the cost without VAT, a token's
+  contract_id;
+- a 2.2 session has ids in place of a location: its location copy is built from them. A 2.2 CDR has a flat copy, which
+  is also read under its 2.1.1 name;
+- a finding's place refers to the document as received.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _RENAMED: Mapping[type[Any], Mapping[str, str]] = {
 
 
 class Read(JsonObject):
-    """A JSON object with names of 2.1.1, and where those members stand in the one that was received."""
+    """A JSON object with the names of 2.1.1, and the place of each renamed member in the received document."""
 
     __slots__ = ("places",)
 
@@ -37,19 +38,19 @@ class Read(JsonObject):
 
 
 class Made(JsonObject):
-    """An object that was made of ids."""
+    """An object that was built from ids."""
 
 
 def place_of(document: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """Where a member stands, below the object."""
+    """Return the place of a member below its object, as received."""
     return document.places.get(name, (name,)) if isinstance(document, Read) else (name,)
 
 
 def read(kind: type[Any], document: Any) -> tuple[Any, list[str]]:
-    """The document with the names of 2.1.1, and those of 2.2 that it had."""
+    """Return the document with the names of 2.1.1, and the 2.2 names that it had."""
     reader = _READERS.get(kind)
     if reader is None or not isinstance(document, dict) or (kind in _PLACES and not has_names(kind, document)):
-        return document, []  # a copy of thousands of objects that nothing is read from takes as long as reading them
+        return document, []  # copying thousands of objects that nothing is read from takes as long as reading them
     names = dict[str, None]()
     return reader(document, names), list(names)
 
@@ -60,12 +61,12 @@ _NAMES: Mapping[type[Any], frozenset[str]] = {
     Location: frozenset({*_RENAMED[Location], "evse_uid"}),
     Connector: frozenset({*_RENAMED[Connector], "tariff_ids"}),
 }
-"""Names of 2.2 that :func:`same` reads."""
+"""The 2.2 names that :func:`same` reads."""
 _PLACES = frozenset({Location, Evse, Connector})
 
 
 def has_names(kind: type[Any], document: Any) -> bool:
-    """Whether :func:`same` may read something otherwise; each object that is compared is asked, so in plain loops."""
+    """Return True if :func:`same` may change the document. Runs for each compared object, so in plain loops."""
     if not isinstance(document, dict):
         return False
     if kind in _NAMES and not _NAMES[kind].isdisjoint(document):
@@ -85,13 +86,13 @@ def _items(value: Any) -> Any:
 
 
 def same(kind: type[Any], document: Any) -> Any:
-    """The document with the names of 2.1.1 where those of 2.2 say no more than they."""
+    """Return the document with 2.1.1 names, where the 2.2 names carry the same information."""
     reader = _SAME.get(kind)
     return document if reader is None or not isinstance(document, dict) else reader(document, {})
 
 
 _Names: TypeAlias = dict[str, None]
-"""Names of 2.2, each once, in the order of the document."""
+"""2.2 names, each once, in document order."""
 
 
 def _named(document: Any) -> Read:
@@ -102,7 +103,7 @@ def _named(document: Any) -> Read:
 
 
 def _move(found: Read, names: _Names, old: str, new: str, value: Any, *below: str) -> None:
-    """The value of a member of 2.2 as that of 2.1.1, unless there is one."""
+    """Set the value of a 2.2 member under its 2.1.1 name, unless that name has a value."""
     if found.get(new) is not None and old != new:
         return
     found.pop(old, None)
@@ -120,7 +121,7 @@ def _renamed(kind: type[Any], document: Any, names: _Names) -> Read:
 
 
 def _charged(found: Read, names: _Names) -> Read:
-    """The driver and the cost of a session or CDR; 2.2 says more of both than 2.1.1."""
+    """Read the driver and the cost of a session or CDR; 2.2 carries more than 2.1.1 for both."""
     token, cost = found.get("cdr_token"), found.get("total_cost")
     if isinstance(token, dict) and token.get("contract_id") is not None:
         _move(found, names, "cdr_token", "auth_id", token["contract_id"], "contract_id")
@@ -130,7 +131,7 @@ def _charged(found: Read, names: _Names) -> Read:
 
 
 def _placed(kind: type[Any], document: Any, names: _Names) -> Read:
-    """The times and the copy of the location of a session or CDR."""
+    """Read the times and the location copy of a session or CDR."""
     found = _renamed(kind, document, names)
     place = found.get("cdr_location")
     if isinstance(place, dict):
@@ -152,19 +153,19 @@ def _session(document: Any, names: _Names) -> Read:
 
 
 def _of_ids(location_id: Any, evse_uid: Any, connector_id: Any) -> Made:
-    """The copy of a location of which the ids alone are known."""
+    """Build the copy of a location of which only the ids are known."""
     connectors = [Made(id=connector_id)] if connector_id is not None else []
     evses = [Made(uid=evse_uid, connectors=connectors)] if evse_uid is not None else []
     return Made(id=location_id, evses=evses)
 
 
 def _is_flat(place: Any) -> bool:
-    """Whether it is a CdrLocation of 2.2: its EVSE beside it, and no `type`, which every location of 2.1.1 has."""
+    """Return True for a 2.2 CdrLocation: it has an EVSE uid beside it and no `type`, which every 2.1.1 location has."""
     return isinstance(place, dict) and place.get("evse_uid") is not None and not place.keys() & {"evses", "type"}
 
 
 def _of_a_cdr(place: Any, updated: Any) -> Any:
-    """The copy of a location in a CDR of 2.2, which has its EVSE and connector beside it."""
+    """Build the location copy from a 2.2 CDR, where EVSE and connector are members of the location."""
     if "evses" in place:
         return place
     dated = {} if updated is None else {"last_updated": updated}
@@ -214,7 +215,7 @@ _SAME: Mapping[type[Any], Callable[[Any, _Names], Any]] = {
     Evse: _evse,
     Connector: _connector,
 }
-"""What the names of both versions say alike."""
+"""Per model, a function that reads the names which mean the same in both versions."""
 _READERS: Mapping[type[Any], Callable[[Any, _Names], Any]] = {
     **_SAME,
     Session: lambda document, names: _charged(_session(document, names), names),
@@ -229,7 +230,7 @@ _MEANT: Mapping[type[Any], Mapping[str, str]] = {
 
 
 def as_patch(kind: type[Any], changes: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
-    """The members of a PATCH: one with a name of 2.2 takes the place of the stored one of 2.1.1."""
+    """Return the members of a PATCH under the 2.1.1 names of the stored object."""
     meant = _MEANT.get(kind)
     if meant is None:
         return changes
@@ -238,12 +239,12 @@ def as_patch(kind: type[Any], changes: dict[str, msgspec.Raw]) -> dict[str, msgs
 
 
 def names_of_patch(kind: type[Any]) -> frozenset[str]:
-    """The names of 2.2 that a PATCH of an object may have in place of those of 2.1.1."""
+    """Return the 2.2 names that a PATCH of an object may use in place of those of 2.1.1."""
     return frozenset(_MEANT.get(kind, ()))
 
 
 def as_location_patch(kind: type[Any], changes: Members) -> Members:
-    """:func:`as_patch` for a location, an EVSE or a connector, and what lies in it."""
+    """Apply :func:`as_patch` to a location, an EVSE or a connector, and to the objects in it."""
     if _BELOW.keys().isdisjoint(changes) or not any(
         name in bytes(value) for value in changes.values() for name in _BELOW_NAMES
     ):

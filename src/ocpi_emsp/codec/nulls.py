@@ -1,8 +1,8 @@
 """Absent optional members as null, for partners that require every member (docs/spec-choices.md).
 
 Rules of this module (types.md, cardinality ? and *; terminology.md):
-- a member that may be absent is null where it is absent, in the object and in every object of it; nothing else changes;
-- what is sent keeps its bytes, members that the specification does not know among them.
+- an absent optional member becomes null, in the object and in every object within; nothing else changes;
+- the sent document keeps its bytes, including members unknown to the specification.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NULL: Final = msgspec.Raw(b"null")
 
 
 def with_nulls(kind: Any, document: bytes | msgspec.Raw) -> bytes:
-    """A document of this kind, or a list of such documents, with null for each optional member that is absent."""
+    """Return a document of this kind, or a list of them, with null for each absent optional member."""
     data = bytes(document).strip()
     if data.startswith(b"["):
         return b"[" + b",".join(with_nulls(kind, each) for each in items(data)) + b"]"
@@ -36,7 +36,7 @@ def with_nulls(kind: Any, document: bytes | msgspec.Raw) -> bytes:
 
 @cache
 def _members_of(kind: Any) -> tuple[tuple[str, bool, Any], ...]:
-    """Each member of a kind: its name, whether it may be absent, and the kind of the objects that it holds."""
+    """Return each member of a kind: its name, whether it is optional, and the kind of objects that it holds."""
     hints = get_type_hints(kind)
     return tuple(
         (each.name, each.default is not attrs.NOTHING, _kind_in(hints[each.name])) for each in attrs.fields(kind)
@@ -44,7 +44,7 @@ def _members_of(kind: Any) -> tuple[tuple[str, bool, Any], ...]:
 
 
 def _kind_in(hint: Any) -> Any:
-    """The model in a hint such as ``tuple[Evse, ...]`` or ``Image | None``."""
+    """Return the model in a hint such as ``tuple[Evse, ...]`` or ``Image | None``."""
     if isinstance(hint, type) and attrs.has(hint):
         return hint
     return next((found for each in get_args(hint) if (found := _kind_in(each)) is not None), None)

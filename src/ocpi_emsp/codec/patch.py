@@ -1,11 +1,11 @@
-"""Merge-patch on undecoded JSON: what a patch does not touch keeps its bytes.
+"""Merge-patch on undecoded JSON: members that a patch does not touch keep their bytes.
 
 Rules of this module (transport_and_format.md PATCH, RFC 7396, docs/spec-choices.md rows 5 and 6):
-- a member that is absent stays, one that is null is removed, objects merge (with an empty one where there was none),
-  everything else is replaced;
-- lists are replaced, except those named in ``keyed``: their items merge by the member that identifies them, new ones
-  are added at the end, none is removed; one item where a list belongs is a list of one;
-- the result is not checked here: a removed required field is found by the codec.
+- an absent member stays, a null member is removed, objects merge (with an empty object if there was none), everything
+  else is replaced;
+- lists are replaced, except those in ``keyed``: their items merge by the member that identifies them, new items are
+  appended, none is removed; a single item in place of a list is a list of one;
+- the result is not checked here: the codec finds a removed required field.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ def items(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
 
 
 def has_each_once(document: bytes, found: Members) -> bool:
-    """Whether ``found``, the members of a document, are all that it has: none of its own members is repeated."""
+    """Return True if no member of the document is repeated; ``found`` are its members."""
     least = sum(map(len, found)) + sum(map(len, found.values())) + 4 * len(found) + 1  # quotes, colons, commas, braces
     spaced = least + 2 * len(found) - 1  # with a blank behind each colon and comma
     return len(document) in (least, spaced) or len(msgspec.json.format(document, indent=-1)) == least
 
 
 def as_items(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
-    """Like :func:`items`; one object where a list belongs is a list of one."""
+    """Return items like :func:`items`; a single object becomes a list of one."""
     return [msgspec.Raw(bytes(data))] if bytes(data).startswith(b"{") else items(data)
 
 
@@ -60,12 +60,13 @@ def _cut(decoder: msgspec.json.Decoder[T], data: bytes, what: str) -> T:
 
 
 def join(document: Mapping[str, msgspec.Raw]) -> bytes:
-    """The JSON object of these members."""
+    """Return the JSON object of these members."""
     return msgspec.json.encode(document)
 
 
 def merge_patch(document: bytes, patch: bytes, keyed: Mapping[str, str] | None = None) -> bytes:
-    """``document`` with ``patch`` merged in; ``keyed`` maps the name of a list to the member that identifies its items.
+    """Return ``document`` with ``patch`` merged in; ``keyed`` maps the name of a list to the member that identifies its
+    items.
 
     >>> merge_patch(b'{"name":"a","operator":{"name":"x","website":"y"}}', b'{"name":null,"operator":{"name":"z"}}')
     b'{"operator":{"name":"z","website":"y"}}'
@@ -74,7 +75,7 @@ def merge_patch(document: bytes, patch: bytes, keyed: Mapping[str, str] | None =
 
 
 def merge_members(document: bytes, changes: Members, keyed: Mapping[str, str] | None = None) -> bytes:
-    """:func:`merge_patch` of a patch that was cut into its members."""
+    """Merge like :func:`merge_patch`, with a patch that is already cut into its members."""
     try:
         return _merge(document, changes, keyed or {})
     except RecursionError as error:
@@ -100,7 +101,7 @@ def _merge(document: bytes, changes: Members, keyed: Mapping[str, str]) -> bytes
 
 
 def merge_items(document: bytes, patch: bytes, key: str, keyed: Mapping[str, str] | None = None) -> bytes:
-    """The array ``document`` with the items of ``patch`` merged in by their member ``key``."""
+    """Return the array ``document`` with the items of ``patch`` merged in by their member ``key``."""
     merged = as_items(document)
     places = {identity(item, key): place for place, item in enumerate(merged)}
     for change in as_items(patch):
@@ -112,7 +113,7 @@ def merge_items(document: bytes, patch: bytes, key: str, keyed: Mapping[str, str
 
 
 def is_listed(data: bytes, key: str) -> bool:
-    """Whether it is a list, or one item of it."""
+    """Return True for a list, or one item of it."""
     return data.startswith(b"[") or (
         data.startswith(b"{") and bytes(getattr(_cut(_only(key), data, "object"), key)) != b"null"
     )
@@ -120,17 +121,19 @@ def is_listed(data: bytes, key: str) -> bool:
 
 @lru_cache
 def _only(key: str) -> msgspec.json.Decoder[Any]:
-    """Reads one member of an object; the others are skipped, which costs a third of cutting all of them."""
+    """Return a decoder of one member; it skips the others, which takes a third of the time of cutting all."""
     return msgspec.json.Decoder(msgspec.defstruct("Only", [(key, msgspec.Raw, msgspec.Raw(b"null"))]))
 
 
 def member(item: bytes | msgspec.Raw, key: str) -> bytes:
-    """The member ``key`` of an item, undecoded; ``null`` where it has none."""
+    """Return the undecoded member ``key`` of an item; ``null`` if it has none."""
     return bytes(getattr(_cut(_only(key), bytes(item), "object"), key))
 
 
 def identity(item: bytes | msgspec.Raw, key: str) -> str:
-    """The text of the member ``key`` of an item, a number by its digits. Raises InvalidObject if there is none."""
+    """Return the text of the member ``key`` of an item, a number by its digits. Raises InvalidObject if there is
+    none.
+    """
     value = member(item, key)
     if value.startswith(b'"'):
         return msgspec.json.decode(value, type=str)

@@ -1,7 +1,7 @@
-"""Values that fit their type as they stand: nearly all of them, also in a document that deviates elsewhere.
+"""The fast path for values that already fit their type: nearly all, even in a document that deviates elsewhere.
 
-Rules of this module: what is taken here is taken by readings.py with the same value and without a finding; what is not
-taken may still have a reading.
+Rules of this module: readings.py accepts every value accepted here, with the same result and without a finding; a value
+that is not accepted here may still have a reading.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from msgspec import inspect
 from ocpi_emsp.codec.readings import UNREADABLE
 
 Quick: TypeAlias = Callable[[Any], Any]
-"""Gives the value of the typed view, or UNREADABLE where it has to be looked at."""
+"""Returns the value of the typed view, or UNREADABLE if the value needs a closer look."""
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _LONGEST = 255
-"""Characters of a text without a limit that are looked at here."""
+"""Longest text, in characters, that is accepted here if its type has no limit."""
 
 
 def quick(node: inspect.Type, reading: str | None = None) -> Quick | None:
-    """What sees at a glance that a value fits; None for an object, a list, or a text that has readings."""
+    """Return the fast check of a node; None for an object, a list, or a text that has readings."""
     match node:
         case inspect.Metadata(type=inner, extra=extra):
             return quick(inner, (extra or {}).get("reading"))
@@ -48,11 +48,11 @@ def quick(node: inspect.Type, reading: str | None = None) -> Quick | None:
 
 
 def quick_moment(value: Any) -> Any:
-    """A timestamp in its usual form."""
+    """Read a timestamp in its usual form."""
     if type(value) is str and len(value) == 20 and _MOMENT.fullmatch(value):
         try:
             return msgspec.convert(value, datetime)
-        except msgspec.ValidationError:  # such as the 31st of February
+        except msgspec.ValidationError:  # such as 31 February
             return UNREADABLE
     return UNREADABLE
 

@@ -1,8 +1,9 @@
-"""Readings: from one scalar of an untyped document to the value of the typed view, or to a finding.
+"""Readings: one scalar of an untyped document becomes a value of the typed view, or a finding.
 
 Rules of this module (docs/spec-choices.md, rows 2, 3, 11, 12, 14, 20):
-- one obvious reading is taken and reported; nothing is ever invented; no reading gives :data:`UNREADABLE`;
-- a value that already fits its type is returned without a finding, or with a note at most.
+- a value with one obvious reading is accepted and reported; no value is invented; a value without a reading gives
+  :data:`UNREADABLE`;
+- a value that already fits its type gives no finding, or a note at most.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Unreadable:
 
 
 UNREADABLE = Unreadable()
-"""Stands for a value that has no reading; an error finding has been reported for it."""
+"""Stands for a value that has no reading; its error finding has been reported."""
 
 
 class Unsaid(int):
@@ -37,10 +38,10 @@ class Unsaid(int):
 
 
 UNSAID = Unsaid(0)
-"""Stands, in the copy of a location, for a required number that it does not have."""
+"""Stands for a missing required number in the copy of a location."""
 
 Report = Callable[[Rule, str], None]
-"""Takes the rule that the value breaks and a sentence with the value in it."""
+"""Takes the broken rule and a sentence that quotes the value."""
 
 TIMESTAMP = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?\s?(?P<zone>[Zz]|[+-]\d\d(?::?\d\d)?)?", re.ASCII
@@ -50,18 +51,18 @@ _TIME = re.compile(r"(\d{1,2}):(\d\d)(?::\d\d)?", re.ASCII)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MAX_SHOWN = 60
 _LOOKED_AT = 10_000
-"""Characters of a text in which unprintable ones are looked for: a longer one is longer than any of OCPI."""
+"""Characters of a text that are searched for unprintable ones; no valid text of OCPI is longer."""
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 def shown(value: Any) -> str:
-    """Return a value as messages quote it: short, on one line; a text in quotes, anything else as JSON has it."""
+    """Return a value as messages quote it: short, on one line; a text in quotes, anything else as JSON."""
     text = f"'{_printable(value)}'" if isinstance(value, str) else _printable(_as_json(value))
     return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
 
 
 def _printable(text: str) -> str:
-    """The beginning of a text, with JSON's escapes for what is not printable."""
+    """Return the beginning of a text, with unprintable characters as JSON escapes."""
     start = text[:_MAX_SHOWN]
     return (
         start if start.isprintable() else "".join(each if each.isprintable() else dumps(each)[1:-1] for each in start)
@@ -69,7 +70,7 @@ def _printable(text: str) -> str:
 
 
 def _as_json(value: Any) -> str:
-    """The JSON of a value of a document; a number by its digits."""
+    """Return the JSON of a value of a document; a number by its digits."""
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         return str(Decimal(value))
     try:
@@ -79,7 +80,7 @@ def _as_json(value: Any) -> str:
 
 
 def type_name(value: Any) -> str:
-    """The JSON name of a value's type."""
+    """Return the JSON name of a value's type."""
     names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
     names |= {int: "a number", Decimal: "a number", float: "a number"}
     found = next((name for kind, name in names.items() if isinstance(value, kind)), None)
@@ -87,7 +88,7 @@ def type_name(value: Any) -> str:
 
 
 def read_string(value: Any, node: inspect.StrType, reading: str | None, report: Report) -> Any:
-    """Text; a number is taken by its digits. ``reading`` names what a broken constraint may still mean."""
+    """Read a text; a number becomes its digits. ``reading`` names an alternative meaning if a constraint is broken."""
     if reading == "coordinate":
         return _read_coordinate(value, node, report)
     if not isinstance(value, str):
@@ -109,7 +110,7 @@ def read_string(value: Any, node: inspect.StrType, reading: str | None, report: 
 
 
 def read_integer(value: Any, node: inspect.IntType, report: Report) -> Any:
-    """An int; digits in a string and a fraction of zero are taken for what they say."""
+    """Read an int; digits in a string and a fraction of zero are accepted."""
     if isinstance(value, str) and len(value) <= _MAX_SHOWN and re.fullmatch(r"\s*[+-]?\d{1,18}\s*", value, re.ASCII):
         report(rules.INTEGER_STRING, f"the integer {shown(value)} is written as a string")
         value = int(value)
@@ -124,7 +125,7 @@ def read_integer(value: Any, node: inspect.IntType, report: Report) -> Any:
 
 
 def read_number(value: Any, report: Report) -> Any:
-    """A Decimal; a number in a string is taken for what it says."""
+    """Read a Decimal; a number in a string is accepted."""
     if isinstance(value, str):
         try:
             number = Decimal(value)
@@ -140,7 +141,7 @@ def read_number(value: Any, report: Report) -> Any:
 
 
 def read_boolean(value: Any, report: Report) -> Any:
-    """A bool; ``"true"`` and ``"false"`` in any case are taken for what they say."""
+    """Read a bool; ``"true"`` and ``"false"`` in any case are accepted."""
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value.strip().lower() in ("true", "false"):
@@ -150,7 +151,7 @@ def read_boolean(value: Any, report: Report) -> Any:
 
 
 def read_enum(value: Any, enum: type[OpenEnum], report: Report) -> Any:
-    """A member: listed, listed in another case, or unlisted with its text."""
+    """Read an enum member: listed, listed in another case, or unlisted with its text."""
     if not isinstance(value, str):
         return _wrong_type(value, f"a {enum.__name__}", report)
     read = _read_text if len(value) <= _MAX_SHOWN else _read_text.__wrapped__
@@ -162,7 +163,7 @@ def read_enum(value: Any, enum: type[OpenEnum], report: Report) -> Any:
 
 @lru_cache(maxsize=1024)
 def _read_text(value: str, enum: type[OpenEnum]) -> tuple[OpenEnum, Rule | None, str]:
-    """The member, and what deviates; read once where one value stands in each of thousands of EVSEs."""
+    """Return the member and the deviation; cached, since one value may occur in each of thousands of EVSEs."""
     member = enum.of(value)
     if member.known:
         return member, None, ""
@@ -179,7 +180,7 @@ def _by_lower_case(enum: type[OpenEnum]) -> dict[str, OpenEnum]:
 
 
 def read_datetime(value: Any, report: Report) -> Any:
-    """An aware UTC datetime; no zone means UTC, an offset is converted."""
+    """Read an aware UTC datetime; a missing zone means UTC, an offset is converted."""
     if not isinstance(value, str):
         return _wrong_type(value, "a timestamp", report)
     text = value.strip()
@@ -204,7 +205,7 @@ def read_datetime(value: Any, report: Report) -> Any:
 
 
 def _strict_moment(text: str) -> datetime | None:
-    """The strict lane's own parser comes first, so that both lanes round a fraction alike."""
+    """Parse with the strict lane's own parser first, so that both lanes round a fraction alike."""
     try:
         return msgspec.convert(text, datetime)
     except msgspec.ValidationError:
@@ -212,15 +213,15 @@ def _strict_moment(text: str) -> datetime | None:
 
 
 def _lenient_moment(text: str) -> datetime:
-    """Date and time of the shape of ``TIMESTAMP`` in whatever spelling of ``T``, ``Z`` and the gaps around them."""
-    from dateutil import parser as dateutil_parser  # only what the strict lane refuses needs it
+    """Parse date and time of the shape of ``TIMESTAMP``, with any ``T``, ``Z`` and spaces around them."""
+    from dateutil import parser as dateutil_parser  # only needed for what the strict lane rejects
 
     return dateutil_parser.isoparse(text[:10] + "T" + "".join(text[11:].split()).upper())
 
 
 @cache
 def time_zones() -> frozenset[str]:
-    """The names of the IANA database, as python-dateutil knows them (from the tzdata package and the system)."""
+    """Return the names of the IANA database, as python-dateutil knows them (from the tzdata package and the system)."""
     from dateutil import tz
 
     return frozenset(tz.available_iana_timezones())  # type: ignore[attr-defined]  # the stubs are those of 2.9

@@ -1,9 +1,9 @@
-"""Which members of a document are repeated: the last one counts, and all of them are named.
+"""Find the repeated members of a document; the last one counts, and all are reported.
 
 Rules of this module:
-- a document without a repetition is told in a fraction of the time of parsing, and nearly all are without one;
-- a large one is looked at piece by piece: no step holds the interpreter for long, and no document of objects is in
-  memory at once, which the garbage collector would go through while nobody is served.
+- a document without repetitions, which nearly all are, is recognised in a fraction of the time of parsing it;
+- a large document is examined in pieces: no step holds the interpreter for long, and the objects of the whole document
+  are never in memory at once, where a garbage collection would delay requests.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.findings import MAX_FINDINGS, pointer
 
 _MAX_DIGITS: Final = 300
-"""A number of more takes longer to write than the document to parse."""
+"""Longest number, in digits; a longer one takes more time to write than the document takes to parse."""
 _NAMED: Final = b'":'
-"""How the name of a member ends."""
+"""End of a member's name."""
 _PIECE: Final = 64 * 1024
-"""Bytes that are looked at as one."""
+"""Size of a piece in bytes."""
 _TOGETHER: Final = 50
-"""Items of a list that are looked at as one."""
+"""List items that are examined together."""
 _STEPS: Final = 4
-"""Objects and lists inside each other that are taken apart; what is below is one piece."""
+"""Nesting levels that are taken apart; deeper levels are one piece."""
 
 
 def repetitions(data: bytes, kind: Any = None) -> list[str]:
-    """The pointers of members that are repeated in an object of a document, the first of them. Raises NotJson.
+    """Return the pointers of the first repeated members of a document. Raises NotJson.
 
-    ``kind``: what the document was accepted as.
+    ``kind`` is the type as which the document was accepted.
     """
     if (kind is not None and _is_written_once(data, kind)) or _is_without(data):
         return []
@@ -44,7 +44,7 @@ def repetitions(data: bytes, kind: Any = None) -> list[str]:
 
 
 def _is_without(data: bytes) -> bool:
-    """True where no member is repeated; false where that is hard to see. An escape may hide a name."""
+    """Return True if no member is repeated, False if that is hard to tell. An escape may hide a name."""
     if b"\\u" in data or longest_number(data, _MAX_DIGITS):
         return False
     try:
@@ -55,8 +55,11 @@ def _is_without(data: bytes) -> bool:
 
 
 def _is_written_once(data: bytes, kind: Any) -> bool:
-    """Whether a document is as long as what is read of it by its schema, written again: nothing is repeated, and there
-    is neither a blank nor a member that the schema does not have. False where that is hard to see."""
+    """Return True if the document, read by its schema and written again, has the same length.
+
+    Then nothing is repeated, and there is neither a blank nor a member unknown to the schema. Returns False if that is
+    hard to tell.
+    """
     require_utf8(data)
     try:
         return len(msgspec.json.encode(_outline(kind).decode(data))) == len(data)
@@ -66,7 +69,7 @@ def _is_written_once(data: bytes, kind: Any) -> bool:
 
 @cache
 def _outline(kind: Any) -> msgspec.json.Decoder[Any]:
-    """Reads the objects of a document alone; their values stay as they are written."""
+    """Return a decoder that reads only the objects of a document; values stay undecoded."""
     return msgspec.json.Decoder(_outlined(inspect.type_info(kind)))
 
 
@@ -93,20 +96,20 @@ def _struct(cls: Any) -> Any:
 
 
 def _field(name: str, outlined: Any) -> tuple[str, Any, Any]:
-    """A member that is left out again where the document has none."""
+    """Return a field that is not written if the document does not have it."""
     if outlined is msgspec.Raw:
         return name, outlined, msgspec.Raw()
     return name, outlined | msgspec.UnsetType | None, msgspec.UNSET
 
 
 def _has_each_once(piece: bytes) -> bool:
-    """Whether as many names are left, once it was read, as were written, without blanks before their colons."""
+    """Return True if reading the piece loses no name; blanks before colons are removed first."""
     written = msgspec.json.format(piece, indent=-1)
     return written.count(_NAMED) == msgspec.json.encode(msgspec.json.decode(piece)).count(_NAMED)
 
 
 def _pieces(data: bytes, steps: int) -> Iterator[bytes]:
-    """A document in pieces, none of which shares a member with another one; ``{"":0,"":0}`` for a repeated one."""
+    """Yield pieces of a document that share no member; ``{"":0,"":0}`` stands for a repeated member."""
     data = data.strip()
     if data[:1] not in (b"{", b"["):
         return

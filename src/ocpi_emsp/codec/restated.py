@@ -1,10 +1,10 @@
-"""An EVSE that says what is stored of it, but for its status and its time: seen by its bytes.
+"""Recognise an EVSE that differs from the stored one only in status and time, by its bytes.
 
 Rules of this module:
-- it is what nearly every EVSE of a pushed location is that is not stored byte for byte, and to see it takes a tenth of
-  the time of taking both documents apart;
-- the stored document with one status and one time replaced is the received one. Since both are read differently where
-  these differ, what was replaced are the members of the EVSE itself, and not others of the same text.
+- nearly every EVSE of a pushed location that is not stored byte for byte differs only so; recognising it takes a tenth
+  of the time of taking both documents apart;
+- the received document equals the stored one with one status and one time replaced. The typed values of both differ in
+  these members, so the replaced texts are the EVSE's own members, not equal texts elsewhere in it.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from ocpi_emsp.models import Status
 
 
 class Restated(msgspec.Struct, frozen=True, gc=False):
-    """How an EVSE differs from what is stored of it, where that is its status and its time at most."""
+    """How an EVSE differs from the stored one, in its status and time at most."""
 
     said: datetime
-    """The ``last_updated`` of the stored one."""
+    """The ``last_updated`` of the stored EVSE."""
     is_same: bool
-    """Whether both say the same, leaving aside when."""
+    """True if both have the same content, apart from ``last_updated``."""
 
 
 class Said(Protocol):
-    """What is read of a received one by the strict lane: an Evse, or a struct in its place."""
+    """The fields of a received EVSE that are used here: an Evse of the strict lane, or the struct in its place."""
 
     @property
     def status(self) -> Status: ...
@@ -46,7 +46,7 @@ _WRITTEN: Final = {each: b'"%b"' % each.encode() for each in Status}
 
 
 def restated(stored: bytes, document: bytes, received: Said) -> Restated | None:
-    """How a document, which the strict lane read as ``received``, differs from the stored one; None where by more."""
+    """Return how a document, read by the strict lane as ``received``, differs from the stored one; None if by more."""
     try:
         said = _SAID.decode(stored)
     except msgspec.ValidationError:

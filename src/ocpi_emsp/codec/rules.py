@@ -1,6 +1,6 @@
-"""What the schema's findings mean; the rules of a chapter's sense live in :mod:`ocpi_emsp.check`.
+"""The rules of the schema; semantic rules are in :mod:`ocpi_emsp.check`.
 
-Rules of this module: an empty clause stands for the clause of the object in which the finding lies.
+Rules of this module: an empty clause stands for the clause of the object with the finding.
 """
 
 from __future__ import annotations
@@ -79,4 +79,4 @@ COUNTRY_ALPHA2 = _rule(
 SCHEMA_RULES: tuple[Rule, ...] = tuple(rule for rule in list(globals().values()) if isinstance(rule, Rule))
 
 NOT_JSON = _rule("json.syntax", ERROR, "status_codes.md#status-codes", "The bytes are not a JSON document.")
-"""Of bytes that no schema can be applied to."""
+"""For bytes to which no schema can be applied."""

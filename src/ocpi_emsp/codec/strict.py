@@ -1,14 +1,14 @@
 """The strict lane: bytes straight into a model at C speed, or no answer.
 
 Rules of this module:
-- what it accepts is valid by the schema, and no finding above ``note`` exists for it;
-- what it does not accept may still be usable: the diagnosing lane decides, this lane never explains;
-- msgspec reads four things more freely than this library; they are looked at after decoding: text that is not UTF-8
-  in a member that is no field, a timestamp with an offset (the view is UTC), a non-finite number written as a string,
-  a restriction of a tariff that the specification does not know.
+- a document that it accepts is valid by the schema, without a finding above ``note``;
+- a document that it does not accept may still be usable: the diagnosing lane decides; this lane never explains;
+- msgspec is more permissive than this library in four points, which are checked after decoding: text that is not UTF-8
+  in an unknown member, a timestamp with an offset (the view is UTC), a non-finite number written as a string, an
+  unknown tariff restriction.
 
-Timestamps, numbers and restrictions are looked at by a function for each model, made from its schema: to walk through
-the values takes less time than to search the bytes for what may be wrong.
+A function generated from each model's schema checks timestamps, numbers and restrictions: walking the values takes less
+time than searching the bytes.
 """
 
 from __future__ import annotations
@@ -35,13 +35,15 @@ def decode_strict(kind: type[T], data: bytes) -> T | None:
 
 
 def decode_part(kind: type[T], data: bytes) -> T | None:
-    """:func:`decode_strict` for bytes that are known to be UTF-8."""
+    """Decode like :func:`decode_strict`, from bytes that are known to be UTF-8."""
     value: T | None = _decoded(_COMPILED.get(kind) or _compile(kind), kind, data)
     return value
 
 
 def decode_struct(kind: type[Any], data: bytes) -> Any:
-    """What :func:`decode_part` accepts, as structs in the place of models (structs.py): to be looked at, not stored."""
+    """Decode like :func:`decode_part`, into structs instead of models (structs.py), for data that is examined but not
+    stored.
+    """
     return _decoded(_STRUCTS.get(kind) or _compile_struct(kind), kind, data)
 
 
@@ -84,7 +86,7 @@ _RESTRICTED: Mapping[type[Any], msgspec.json.Decoder[Any]] = {
     TariffElement: msgspec.json.Decoder(_Element),
     TariffRestrictions: msgspec.json.Decoder(_Restrictions),
 }
-"""By model that has restrictions: what reads them alone, and refuses one that the specification does not know."""
+"""Per model with restrictions: a decoder of only the restrictions, which rejects unknown ones."""
 
 
 def _knows_restrictions(kind: type[Any], data: bytes) -> bool:
@@ -95,14 +97,13 @@ def _knows_restrictions(kind: type[Any], data: bytes) -> bool:
     return True
 
 
-# --- what is looked at in a value ------------------------------------------------------------------------------------
+# --- checks of values ------------------------------------------------------------------------------------------------
 
 _Look: TypeAlias = Callable[[Any], bool]
 
 
 class _Compiled(NamedTuple):
-    """A model's decoder, whether all timestamps of a value are UTC and all numbers finite, and whether it has no
-    restrictions."""
+    """A model's decoder, and the checks of a value: all timestamps UTC, all numbers finite, no restrictions."""
 
     decoder: msgspec.json.Decoder[Any]
     is_sound: _Look
@@ -111,49 +112,49 @@ class _Compiled(NamedTuple):
 
 _COMPILED: dict[type[Any], _Compiled] = {}
 _STRUCTS: dict[type[Any], _Compiled] = {}
-"""The same for structs: they have the attributes of the model."""
+"""The same for structs, which have the attributes of their model."""
 
 
 def _compile(kind: type[Any]) -> _Compiled:
-    """What :func:`decode_part` needs of a model; compiled once."""
+    """Compile the decoder and checks of a model, once."""
     schema = inspect.type_info(kind)
     compiled = _Compiled(msgspec.json.Decoder(kind), _look(schema, _sound), _look(schema, _unrestricted))
     return _COMPILED.setdefault(kind, compiled)
 
 
 def _compile_struct(kind: type[Any]) -> _Compiled:
-    """What :func:`decode_struct` needs of a model; compiled once."""
+    """Compile the decoder and checks of a model's struct, once."""
     compiled = _COMPILED.get(kind) or _compile(kind)
     return _STRUCTS.setdefault(kind, compiled._replace(decoder=msgspec.json.Decoder(as_structs(kind))))
 
 
 def _sound(node: inspect.Type, place: str) -> str | None:
-    """What has to be true of a timestamp or a number."""
+    """Return the condition for a valid timestamp or number."""
     if isinstance(node, inspect.DateTimeType):
         return f"{place}.tzinfo is UTC"
     return f"{place}.is_finite()" if isinstance(node, inspect.DecimalType) else None
 
 
 def _unrestricted(node: inspect.Type, _place: str) -> str | None:
-    """What is never true of restrictions."""
+    """Return a condition that is never true for restrictions."""
     return "False" if isinstance(node, inspect.DataclassType) and node.cls is TariffRestrictions else None
 
 
 _Test: TypeAlias = Callable[[inspect.Type, str], str | None]
-"""What has to be true of a node of a schema at a place, as an expression; None where there is nothing to look at."""
+"""Returns the condition for a schema node at a place, as an expression; None if nothing is checked."""
 
 
 def _look(schema: inspect.Type, test: _Test) -> _Look:
-    """A function that tells whether the tests of all nodes hold for a value of ``schema``."""
+    """Return a function that checks the conditions of all nodes for a value of ``schema``."""
     scope: dict[str, Any] = {"UTC": UTC}
-    # The text holds nothing but names of our own models.
+    # The generated source only contains names of our own models.
     exec("\n".join(("def look(value):", *_lines(schema, test, "value", " "), " return True")), scope)
     look: _Look = scope["look"]
     return look
 
 
 def _lines(node: inspect.Type, test: _Test, place: str, indent: str) -> list[str]:
-    """The lines that look at a node and all below it, and give False where a test fails; none without a test."""
+    """Return lines that check a node and everything below it and return False on failure; none without a condition."""
     found = test(node, place)
     if found is not None:
         return [f"{indent}if not {found}: return False"]

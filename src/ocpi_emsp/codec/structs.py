@@ -1,7 +1,7 @@
-"""Structs with the fields of models: what is only looked at is read into them, in a third of the time of attrs classes.
+"""Structs with the fields of models, for data that is only examined: read in a third of the time of attrs classes.
 
-Rules of this module: the names, types, constraints and defaults are those of the model, so the strict lane accepts the
-same bytes for both (strict.py).
+Rules of this module: names, types, constraints and defaults are those of the model, so the strict lane accepts the same
+bytes for both (strict.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 
 
 def is_read_as(view: object, model: Any) -> bool:
-    """Whether a view is one of a model, or the struct in its place."""
+    """Return True if a view is a ``model``, or the struct in its place."""
     return isinstance(view, model) or type(view) is _in_place_of(model)
 
 
@@ -26,14 +26,14 @@ def _in_place_of(model: Any) -> Any:
 
 
 def as_structs(hint: Any) -> Any:
-    """A type with structs in the place of its models."""
+    """Return a type with structs in place of its models."""
     if isinstance(hint, type) and attrs.has(hint):
         return _struct(hint)
     origin, below = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return Annotated[(as_structs(below[0]), *hint.__metadata__)]
     if origin is tuple:
-        return tuple.__class_getitem__((as_structs(below[0]), ...))  # of any length, as every one of a model is
+        return tuple.__class_getitem__((as_structs(below[0]), ...))  # of any length, like every tuple of a model
     if origin in (Union, UnionType):
         return reduce(or_, map(as_structs, below))
     return hint

@@ -1,9 +1,9 @@
-"""How much a document holds, seen in its bytes: looked at before anything is read, so that its work has a bound.
+"""Bound the size of a document before it is read, by counting in its bytes.
 
 Rules of this module:
-- what is counted is counted in C, over the few bytes that make the structure, in a fraction of the time of parsing;
-- what is beyond a bound is refused with its place (rule ``document.bounds``); what is no JSON is for the codec to say;
-- the bounds are far above what any object of OCPI holds: those of a request are settings (``BodyLimits``).
+- counting runs in C over the few structural bytes, in a fraction of the time of parsing;
+- a document beyond a bound is rejected with the place (rule ``document.bounds``); the codec reports what is not JSON;
+- the bounds are far above the size of any OCPI object: those of a request are settings (``BodyLimits``).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Bounds(Protocol):
 
 @frozen(kw_only=True)
 class DocumentBounds:
-    """The bounds of documents that are read outside of a request; ``BodyLimits`` has the reasons."""
+    """The bounds of documents that are read outside a request; ``BodyLimits`` explains the values."""
 
     values: int = 400_000
     objects: int = 100_000
@@ -59,16 +59,16 @@ class DocumentBounds:
 
 DEFAULT_BOUNDS: Final = DocumentBounds()
 LIGHT: Final = 64 * 1024
-"""Bytes up to which a document that the strict lane reads is not weighed."""
+"""Size in bytes up to which a document that the strict lane accepts is not weighed."""
 
 _DEEPEST = 32
-"""Objects and lists inside each other in a document of thousands of values; the models have nine."""
+"""Nesting depth allowed in a document of thousands of values; the models need nine."""
 _TOO_DEEP: Final = (b"[" * (_DEEPEST + 1), b"{" * (_DEEPEST + 1))
-"""How it begins where that many are inside each other, and nothing beside them."""
+"""First bytes of a document that consists of that many opening brackets or braces."""
 _NESTED = 10
-"""Those below an object of OCPI."""
+"""Nesting depth below an OCPI object."""
 _STEPS = 6
-"""Steps of the place that a refusal names: further down it is one part of many."""
+"""Path length of the place that a rejection names; deeper parts are too many to be named."""
 _STRUCTURE: Final = b'[]{},"'
 _NO_STRUCTURE: Final = bytes(each for each in range(256) if each not in _STRUCTURE)
 _EMPTY: Final = (b"{}", b"[]")
@@ -77,7 +77,7 @@ _Measure: TypeAlias = Callable[[bytes], int]
 
 
 def weigh(data: bytes, bounds: Bounds = DEFAULT_BOUNDS) -> None:
-    """Raises InvalidObject with the place and the bound for a document that holds too much; NotJson if it is none."""
+    """Raise InvalidObject with the place and the bound for a document that is too large; NotJson if it is not JSON."""
     least = min(bounds.values, bounds.objects, bounds.items, bounds.members, bounds.digits)
     if len(data) <= least:
         return
@@ -109,7 +109,7 @@ def _digits(bounds: Bounds) -> tuple[int, str]:
 
 
 def _skeleton(data: bytes) -> bytes:
-    """The brackets, braces and commas of a document, without those in its texts."""
+    """Return the brackets, braces and commas of a document, without those in its texts."""
     if b"\\" in data:
         data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
     found = data.translate(None, _NO_STRUCTURE).replace(b'""', b"")
@@ -117,12 +117,12 @@ def _skeleton(data: bytes) -> bytes:
 
 
 def _is_all_texts(data: bytes, values: int) -> bool:
-    """Whether there are too many texts alone, names or values: to take them out would take too long."""
+    """Return True if the texts alone, names or values, exceed the bound: removing them would take too long."""
     return data.count(b'"') - data.count(b'\\"') > 4 * values
 
 
 def _values(skeleton: bytes) -> int:
-    """Members and items: one more than commas in each object and list, and none in an empty one."""
+    """Count members and items: in each object and list one more than its commas, none if it is empty."""
     empty = skeleton.count(b"[]") + skeleton.count(b"{}")
     return skeleton.count(b",") + skeleton.count(b"[") + skeleton.count(b"{") - empty
 
@@ -132,7 +132,7 @@ def _objects(skeleton: bytes) -> int:
 
 
 def _too_long(skeleton: bytes, bounds: Bounds) -> tuple[int, str] | None:
-    """The bound, and what one list or one object has too many of."""
+    """Return the exceeded bound and what it counts, for one list or one object."""
     too_long = (
         (b"[" + b"," * bounds.items, (bounds.items, "items in one list")),
         (b"{" + b"," * bounds.members, (bounds.members, "members in one object")),
@@ -151,7 +151,9 @@ def _too_long(skeleton: bytes, bounds: Bounds) -> tuple[int, str] | None:
 def _refusal(
     data: bytes, seen: bytes, see: Callable[[bytes], bytes], measure: _Measure, bound: int, what: str, above: int = 0
 ) -> InvalidObject:
-    """The refusal of a document; ``see`` makes of a part what is measured, ``seen`` is that of the document."""
+    """Return the rejection of a document; ``see`` maps a part to what is measured, ``seen`` is that of the whole
+    document.
+    """
     path, part, seen = _heaviest(data, seen, see, measure, above)
     found = max(measure(seen), _own(part, seen) if above == 0 and see is _skeleton else 0, bound + 1)
     message = f"{found} {what}, at most {bound} are read"
@@ -161,7 +163,7 @@ def _refusal(
 def _heaviest(
     data: bytes, seen: bytes, see: Callable[[bytes], bytes], measure: _Measure, above: int
 ) -> tuple[tuple[str | int, ...], bytes, bytes]:
-    """The innermost part that holds more than ``above``, and where it lies."""
+    """Return the innermost part that holds more than ``above``, and its place."""
     path, part = tuple[str | int, ...](), data.strip()
     while len(path) < _STEPS and 0 < _own(part, seen if see is _skeleton else None) <= DEFAULT_BOUNDS.members:
         weights = ((measure(below_seen), step, below, below_seen) for step, below, below_seen in _parts(part, see))
@@ -173,7 +175,7 @@ def _heaviest(
 
 
 def _parts(part: bytes, see: Callable[[bytes], bytes]) -> Iterator[tuple[str | int, bytes, bytes]]:
-    """The parts of an object or a list, each as it is and as it is seen."""
+    """Yield the parts of an object or a list, each with its place, its bytes and what is measured of it."""
     found: Iterable[tuple[str | int, msgspec.Raw]] = ()
     if part.startswith(b"{"):
         found = _MEMBERS.decode(part).items()
@@ -189,11 +191,11 @@ _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def _own(part: bytes, skeleton: bytes | None = None) -> int:
-    """How many members or items an object or list itself has; 0 for anything else, or where that is hard to see."""
+    """Count the direct members or items of an object or list; 0 for anything else, or if that is hard to tell."""
     if part[:1] not in (b"{", b"[") or (skeleton is None and _is_all_texts(part, DEFAULT_BOUNDS.values)):
         return 0
     found = (_skeleton(part) if skeleton is None else skeleton)[1:-1]
-    for empty in _EMPTY * 2:  # in place of a match for each of a million
+    for empty in _EMPTY * 2:  # instead of one match for each of a million
         found = found.replace(empty, b"")
     for _ in range(_NESTED):
         if b"]" not in found and b"}" not in found:

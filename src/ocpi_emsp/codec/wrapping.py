@@ -1,10 +1,10 @@
-"""One object in a wrapping that does not belong around it: a list of one, an envelope.
+"""Remove a wrapping from one object: a list of one, or an envelope.
 
 Rules of this module (transport_and_format.md, response format; docs/spec-choices.md row 14):
-- a list of one item stands for that item, where one object belongs; a longer list stands for nothing;
-- an envelope is what has data and a status_code, or data and no member of an object beside it;
-- a request has no envelope: one around its object is taken off where ``envelopes`` says so;
-- the item keeps its bytes; whether it is the right object is for the codec to say.
+- a list of one item stands for that item, where one object is expected; a longer list has no reading;
+- an envelope has data and a status_code, or data and no object member beside it;
+- a request has no envelope: with ``envelopes`` one around its object is removed;
+- the item keeps its bytes; the codec decides whether it is the right object.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ocpi_emsp.codec.patch import items, members
 from ocpi_emsp.errors import InvalidObject, NotJson
 
 _DEEPEST = 3
-"""Wrappings that are taken off: an envelope around a list of one is two."""
+"""Wrappings that are removed at most; an envelope around a list of one counts as two."""
 _DATA = b'"data"'
 _BESIDE = frozenset({"data", "status_message", "timestamp"})
 """Members of an envelope without a status_code; no object has them."""
@@ -24,25 +24,25 @@ _BESIDE = frozenset({"data", "status_message", "timestamp"})
 
 @frozen
 class Unwrapped:
-    """The object of a document, and what was around it, from outside to inside."""
+    """The object of a document, and its wrappings from outside to inside."""
 
     document: bytes
     around: tuple[str, ...] = ()
 
     @property
     def note(self) -> str:
-        """What was around it, in a sentence."""
+        """Describe the wrappings in a sentence."""
         return f"expected one object, found it in {' in '.join(reversed(self.around))}; read as that object"
 
 
 def may_be_wrapped(data: bytes, *, envelopes: bool = False) -> bool:
-    """False where :func:`unwrap` has nothing to take off."""
-    # From the end, since that takes a fifth of the time.
+    """Return False if :func:`unwrap` has nothing to remove."""
+    # Searched from the end, which takes a fifth of the time.
     return data[:1] != b"{" or (envelopes and data.rfind(_DATA) >= 0)
 
 
 def unwrap(data: bytes | msgspec.Raw, *, envelopes: bool = False) -> Unwrapped:
-    """Take what does not belong there off a document; one that is not JSON stays as it is."""
+    """Remove wrappings from a document; one that is not JSON stays unchanged."""
     document, around = bytes(data), list[str]()
     while len(around) < _DEEPEST:
         inner = _item(document) or (_data(document) if envelopes else None)
@@ -54,7 +54,7 @@ def unwrap(data: bytes | msgspec.Raw, *, envelopes: bool = False) -> Unwrapped:
 
 
 def _item(document: bytes) -> tuple[msgspec.Raw, str] | None:
-    """The item of a list of one."""
+    """Return the item of a list of one."""
     if not document.lstrip().startswith(b"["):
         return None
     try:
@@ -65,7 +65,7 @@ def _item(document: bytes) -> tuple[msgspec.Raw, str] | None:
 
 
 def _data(document: bytes) -> tuple[msgspec.Raw, str] | None:
-    """The data of an envelope."""
+    """Return the data of an envelope."""
     if _DATA not in document:
         return None
     try:

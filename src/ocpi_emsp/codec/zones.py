@@ -1,11 +1,11 @@
-"""Timestamps without a zone of a partner that writes them in its own: the zone is written beside them.
+"""Timestamps without a zone, from a partner that writes its local time: the offset of its zone is added.
 
 Rules of this module (types.md 1.2 says UTC; docs/spec-choices.md row 2):
-- only the members that are a DateTime in one of our models are looked at, wherever they stand; everything else keeps
-  its bytes, and so do the digits of the timestamp: the offset that its zone had then is put behind them;
-- a time that the zone had twice is the first of the two (summer time); one that it skipped is read with the offset
-  before the gap: both are what ``fold=0`` means (PEP 495);
-- zones are those of python-dateutil, which brings the IANA database along: the machine may have none.
+- only members that are a DateTime in one of our models are changed, at any depth; everything else keeps its bytes. The
+  timestamp keeps its digits: the offset that its zone had at that time is appended;
+- a time that occurred twice in the zone is the first of the two (summer time); a skipped time gets the offset before
+  the gap: both as ``fold=0`` means (PEP 495);
+- zones are those of python-dateutil, which includes the IANA database: the machine may have none.
 """
 
 from __future__ import annotations
@@ -29,14 +29,16 @@ from ocpi_emsp.models import Cdr, Location, Session, Tariff
 
 @frozen
 class Zoned:
-    """A document whose timestamps all have a zone, and how many of them had none."""
+    """A document whose timestamps all have a zone, and the number of those that had none."""
 
     document: bytes
     added: int = 0
 
 
 def in_zone(data: bytes | msgspec.Raw, time_zone: str | None) -> Zoned:
-    """The document with the offset of ``time_zone`` behind each timestamp that has none; as it is without a zone."""
+    """Return the document with the offset of ``time_zone`` added to each timestamp without one; unchanged without a
+    zone.
+    """
     document = bytes(data)
     if time_zone is None:
         return Zoned(document)
@@ -52,18 +54,18 @@ def in_zone(data: bytes | msgspec.Raw, time_zone: str | None) -> Zoned:
 
 
 def zone_finding(added: int, time_zone: str) -> Finding:
-    """Return the finding of a document whose timestamps were given a zone."""
+    """Return the finding for a document whose timestamps were given a zone."""
     message = f"{counted(added, 'timestamp')} without a zone designator, read in {time_zone}"
     return Finding.of(DATETIME_ZONE, "", message)
 
 
 def naive_timestamps(document: bytes) -> int:
-    """How many timestamps of a document have no zone."""
+    """Return the number of timestamps without a zone."""
     return sum(1 for _ in _naive().finditer(document))
 
 
 def query_in_zone(query: str, time_zone: str) -> str:
-    """The query of a list with the offset of the zone behind a ``date_from`` and ``date_to`` that have none."""
+    """Return the query of a list with the zone's offset added to a ``date_from`` and ``date_to`` without one."""
     given = parse_qsl(query, keep_blank_values=True)
     return urlencode([(name, _offset_in(text, time_zone) if name in _DATES else text) for name, text in given])
 
@@ -90,22 +92,22 @@ def _offset_in(text: str, time_zone: str) -> str:
 def _with_offset(text: bytes, zone: tzinfo) -> bytes:
     read = read_datetime(text.decode(), lambda _rule, _message: None)
     if read is UNREADABLE:
-        return text  # such as the 31st of February: the codec refuses it
+        return text  # such as 31 February: the codec rejects it
     assert isinstance(read, datetime)
     moment = read.replace(tzinfo=None)
     offset = moment.replace(tzinfo=zone).utcoffset() or timedelta()
     try:
         utc = moment - offset
     except OverflowError:
-        return text  # the last hours of the year 9999, which stand for never: UTC is as good
-    if offset % timedelta(minutes=1):  # local mean time, before there were zones: no offset of RFC 3339 says it
+        return text  # the last hours of the year 9999, which stand for never: UTC serves as well
+    if offset % timedelta(minutes=1):  # local mean time, before zones existed: RFC 3339 cannot express its offset
         return utc.isoformat().encode() + b"Z"
     sign, minutes = ("-" if offset < timedelta() else "+"), abs(offset) // timedelta(minutes=1)
     return text.rstrip() + f"{sign}{minutes // 60:02}:{minutes % 60:02}".encode()
 
 
 def _members(node: inspect.Type, name: str = "") -> Iterator[str]:
-    """The names of the members below a node that are timestamps."""
+    """Yield the names of the timestamp members below a node."""
     match node:
         case inspect.DateTimeType():
             yield name
@@ -131,7 +133,7 @@ _TEXT = re.compile(_MOMENT)
 
 @cache
 def _naive() -> re.Pattern[bytes]:
-    """Find timestamps without a zone; made when it is first needed, since few partners leave out zones."""
+    """Return the pattern of timestamps without a zone; compiled on first use, since few partners omit zones."""
     names = "|".join(_names(Location, Session, Cdr, Tariff)).encode()
-    # A quote inside a text has a backslash before it: such a "member" is part of a text, and no member.
+    # A quote inside a text has a backslash before it: such a "member" is part of a text, not a member.
     return re.compile(rb'((?<!\\)"(?:' + names + rb')"\s*:\s*")(' + _MOMENT + rb')"')

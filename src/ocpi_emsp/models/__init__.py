@@ -1,6 +1,6 @@
 """Every object and enum of OCPI 2.1.1; one module per chapter of the specification.
 
-Rules of this package: what the top level lists (``ocpi_emsp.Location``) is not listed here as well.
+Rules of this package: ``__all__`` omits what the top level already exports (``ocpi_emsp.Location``).
 """
 
 from __future__ import annotations
@@ -116,4 +116,4 @@ OBJECTS_AND_ENUMS: Final[Mapping[str, type[Any]]] = {
     for name, kind in sorted(globals().items())
     if isinstance(kind, type) and kind.__module__.startswith(f"{__name__}.")
 }
-"""All of them by name, also those that the top level lists."""
+"""Every object and enum by name, including those that the top level exports."""

@@ -25,7 +25,7 @@ class CdrDimension:
 
 @frozen(kw_only=True, field_transformer=aware_times)
 class ChargingPeriod:
-    """A part of a session; it ends where the next one starts."""
+    """A part of a session; a period ends where the next one starts."""
 
     clause: ClassVar[str] = "mod_cdrs.md#44-chargingperiod-class"
 

@@ -13,7 +13,7 @@ from ocpi_emsp.scalars import DateTime, String36, String39, Url, aware_times
 
 @frozen(kw_only=True)
 class CommandResponse:
-    """What the CPO says at once, and later the charge point's result."""
+    """The CPO's immediate response to a command, and later the charge point's result."""
 
     clause: ClassVar[str] = "mod_commands.md#31-commandresponse-object"
 

@@ -1,14 +1,15 @@
 """Types that several chapters share: DisplayText (types.md), BusinessDetails and Image (mod_locations.md).
 
 Rules of the models package:
-- one module per chapter; fields in the order of the chapter's table, names and lengths as there;
-- frozen, kw_only attrs classes; a ``*`` list is an empty tuple when absent, every other optional field is None;
-- no behaviour and no Python-level validators: the constraints in the annotations are checked at C speed; only what
-  Python code itself makes is checked for time zones (:func:`ocpi_emsp.scalars.aware_times`);
+- each chapter has one module; fields have the order, names and lengths of the chapter's table;
+- classes are frozen, kw_only attrs classes; an absent ``*`` list is an empty tuple, every other absent optional field
+  is None;
+- classes have no behaviour and no Python-level validators: annotations hold the constraints, which msgspec checks at C
+  speed; only the time zones of values that Python code creates are checked (:func:`ocpi_emsp.scalars.aware_times`);
 - ``clause`` is the table's place in the specification;
-- a class that has optional fields has no slots: msgspec asks for each missing one with ``hasattr``, which raises and
+- a class with optional fields has no slots: msgspec looks up each missing field with ``hasattr``, which raises and
   clears an AttributeError on a class with slots (1.3 times the time for a location). A class with only required fields
-  has them (0.8 times the time for a CDR with 50 periods).
+  has slots (0.8 times the time for a CDR with 50 periods).
 """
 
 from __future__ import annotations

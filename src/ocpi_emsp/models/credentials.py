@@ -12,7 +12,7 @@ from ocpi_emsp.scalars import Secret64, String2, String3, Url
 
 @frozen(kw_only=True)
 class Credentials:
-    """The URL and token that the other party uses to call us; the repr omits ``token``."""
+    """The URL and token with which the other party calls us; the repr omits ``token``."""
 
     clause: ClassVar[str] = "credentials.md#21-credentials-object"
 

@@ -1,7 +1,7 @@
 """Every enum of OCPI 2.1.1, values as listed; all are open (see :class:`ocpi_emsp.scalars.OpenEnum`).
 
-Rules of this module: member names are the values, except where a value is no Python name (VersionNumber, ModuleID);
-``tests/test_census.py`` holds each list against the specification's table.
+Rules of this module: member names equal the values, except where a value is not a Python name (VersionNumber,
+ModuleID); ``tests/test_census.py`` compares each list with the specification's table.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""transport_and_format.md, response format: the envelope around every answer."""
+"""transport_and_format.md, response format: the envelope around every response."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from attrs import frozen
 from ocpi_emsp.scalars import DateTime, aware_times
 
 _ABSENT = msgspec.Raw()
-"""A default, not a factory: with a factory msgspec refuses every value of a Raw field of an attrs class."""
+"""A default, not a factory: with a factory, msgspec rejects every value of a Raw field of an attrs class."""
 
 
 @frozen(kw_only=True, slots=False, field_transformer=aware_times)
 class Envelope:
-    """The response envelope. ``data`` is the undecoded JSON of the answer, empty where the member is absent."""
+    """The response envelope. ``data`` is the undecoded JSON of the member; it is empty if the member is absent."""
 
     clause: ClassVar[str] = "transport_and_format.md#response-format"
 

@@ -65,7 +65,7 @@ class AdditionalGeoLocation:
 
 @frozen(kw_only=True)
 class EnergySource:
-    """The share of one source; ``percentage`` 0 to 100."""
+    """One energy source and its share; ``percentage`` is 0 to 100."""
 
     clause: ClassVar[str] = "mod_locations.md#46-energysource-class"
 
@@ -131,7 +131,7 @@ class Hours:
 
 @frozen(kw_only=True, slots=False, field_transformer=aware_times)
 class StatusSchedule:
-    """A planned status; informational."""
+    """A planned status of an EVSE; informational only."""
 
     clause: ClassVar[str] = "mod_locations.md#421-statusschedule-class"
 
@@ -159,7 +159,7 @@ class Connector:
 
 @frozen(kw_only=True, slots=False, field_transformer=aware_times)
 class Evse:
-    """One EVSE (EVSE object): the part that charges one vehicle at a time."""
+    """One EVSE (EVSE object): the part of a charge point that charges one vehicle at a time."""
 
     clause: ClassVar[str] = "mod_locations.md#32-evse-object"
 
@@ -180,7 +180,7 @@ class Evse:
 
 @frozen(kw_only=True, slots=False, field_transformer=aware_times)
 class Location:
-    """A charging location with its EVSEs; ``charging_when_closed`` absent means true."""
+    """A charging location with its EVSEs; an absent ``charging_when_closed`` means true."""
 
     clause: ClassVar[str] = "mod_locations.md#31-location-object"
 

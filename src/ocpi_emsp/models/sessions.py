@@ -14,7 +14,7 @@ from ocpi_emsp.scalars import DateTime, Number, String3, String36, String255, aw
 
 @frozen(kw_only=True, slots=False, field_transformer=aware_times)
 class Session:
-    """One charging session; ``total_cost`` absent means no price information, not free of charge."""
+    """One charging session; an absent ``total_cost`` means no price information, not free of charge."""
 
     clause: ClassVar[str] = "mod_sessions.md#31-session-object"
 

@@ -45,10 +45,10 @@ class TariffRestrictions:
 
 @frozen(kw_only=True, slots=False)
 class UnreadRestrictions(TariffRestrictions):
-    """Restrictions with some that 2.1.1 does not know: nothing says when their element applies."""
+    """Restrictions that include names unknown to 2.1.1, so it is not known when their element applies."""
 
     unread: tuple[str, ...]
-    """The names of those."""
+    """The names of the unknown restrictions."""
 
 
 @frozen(kw_only=True, slots=False)
@@ -62,13 +62,13 @@ class TariffElement:
 
     @property
     def usable(self) -> bool:
-        """False if a restriction is unknown, so that the element must not be used for a price."""
+        """False if a restriction is unknown; the element must then not be used for a price."""
         return not isinstance(self.restrictions, UnreadRestrictions)
 
 
 @frozen(kw_only=True, slots=False, field_transformer=aware_times)
 class Tariff:
-    """A tariff: the first element whose restrictions match is used."""
+    """A tariff: the first element whose restrictions match applies."""
 
     clause: ClassVar[str] = "mod_tariffs.md#31-tariff-object"
 

@@ -13,7 +13,7 @@ from ocpi_emsp.scalars import Url
 
 @frozen(kw_only=True)
 class Version:
-    """A version that a party offers, and where its details are."""
+    """A version that a party offers, and the URL of its details."""
 
     clause: ClassVar[str] = "version_information_endpoint.md#version-class"
 
@@ -23,7 +23,7 @@ class Version:
 
 @frozen(kw_only=True)
 class Endpoint:
-    """Where a module is served."""
+    """The URL of a module."""
 
     clause: ClassVar[str] = "version_information_endpoint.md#endpoint-class"
 

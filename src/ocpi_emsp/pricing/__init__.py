@@ -1,4 +1,4 @@
-"""What a CDR should cost, line by line, whether its total is right; quotes (docs/how-to/audit-bills.md)."""
+"""What a CDR should cost, line by line, and whether its total is right; quotes (docs/how-to/audit-bills.md)."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ __all__ = [
     "quote",
 ]
 
-if not TYPE_CHECKING:  # a type checker reads the imports above, and must not take every name for one of ours
-    # Readings and events of audits need no reckoning.
+if not TYPE_CHECKING:  # type checkers read the imports above; __getattr__ would make every name valid for them
+    # Readings and events of audits do not need the reckoning code.
     __getattr__ = late(
         __name__,
         {

@@ -1,7 +1,7 @@
-"""What is suspicious beside the price, where what is stored around a CDR is known.
+"""Suspicions about a CDR that need the data stored around it, beside its price.
 
-Rules of this module: the published tariff is reckoned only where it says something else than the CDR's own; it counts
-as one of the party's own choice, whatever the connector names.
+Rules of this module: the published tariff is only reckoned if it differs from the CDR's own; it counts as the party's
+own choice, whatever tariff the connector names.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def beside(
     location: Location | None = None,
     time_zone: str | None = None,
 ) -> Audit:
-    """The audit of a CDR with what is suspicious around it, in place of what its document alone showed.
+    """Return the audit of a CDR with the suspicions from its surroundings, in place of those from its document alone.
 
-    ``location`` and ``time_zone`` are those that the audit was made with.
+    ``location`` and ``time_zone`` must be those that the audit was made with.
     """
     published = around.published_tariff
     own = [tariff.elements for tariff in cdr.tariffs]

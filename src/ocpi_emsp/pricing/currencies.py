@@ -1,6 +1,6 @@
-"""How many decimals the minor unit of a currency has (ISO 4217).
+"""The decimals of a currency's minor unit (ISO 4217).
 
-Rules of this module: two where nothing else is listed, so for a code that is not known, too.
+Rules of this module: a currency that is not listed has two, so an unknown code does, too.
 """
 
 from __future__ import annotations
@@ -19,5 +19,5 @@ _DIGITS: Final[Mapping[str, int]] = MappingProxyType(
 
 
 def minor_digits(currency: str) -> int:
-    """The decimals of the minor unit: 2 for EUR, 0 for JPY, 3 for KWD. In any case."""
+    """Return the decimals of the minor unit: 2 for EUR, 0 for JPY, 3 for KWD. Case is ignored."""
     return _DIGITS.get(currency.upper(), 2)

@@ -1,9 +1,9 @@
 """Audit and quote of documents: bytes, text, parsed JSON or a model.
 
 Rules of this module:
-- a document is read permissively, as :func:`ocpi_emsp.decode` does; one that cannot be used raises InvalidObject, as
-  does what is no JSON;
-- members that 2.1.1 does not know and that bear on money are not regarded, and that is said.
+- a document is read permissively, as by :func:`ocpi_emsp.decode`; one that is unusable or not JSON raises
+  InvalidObject;
+- members unknown to 2.1.1 that concern money are ignored and reported.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ def audit(
     readings: Readings = _DEFAULT,
     time_zone: str | None = None,
 ) -> Audit:
-    """Say whether the total of a CDR follows from its tariff, line by line.
+    """Audit a CDR: does its total follow from its tariff, line by line?
 
-    ``tariffs`` count where the CDR has none, as if they were stored; ``location`` is the one that the party published;
-    ``time_zone`` is the IANA name of the zone of the party. Works without an Emsp.
-    Raises InvalidObject for a document that cannot be used, with findings; TypeError or ValueError for an argument.
+    ``tariffs`` are used if the CDR has none, as stored tariffs are; ``location`` is the one that the party published;
+    ``time_zone`` is the IANA name of the party's zone. Works without an Emsp.
+    Raises InvalidObject with findings for an unusable document; TypeError or ValueError for an invalid argument.
     """
     _require_readings(readings)
     require_zone(time_zone)
@@ -80,10 +80,10 @@ def quote(
     readings: Readings = _DEFAULT,
     time_zone: str | None = None,
 ) -> Quote:
-    """Say what a charge would cost under a tariff, before a driver starts.
+    """Return what a charge would cost under a tariff, before a driver starts.
 
-    ``location`` says the zone and the connector; ``time_zone`` is the IANA name of the zone of the party.
-    Raises InvalidObject for a document that cannot be used, with findings; TypeError or ValueError for an argument.
+    ``location`` determines the zone and the connector; ``time_zone`` is the IANA name of the party's zone.
+    Raises InvalidObject with findings for an unusable document; TypeError or ValueError for an invalid argument.
     """
     _require_readings(readings)
     require_zone(time_zone)
@@ -114,7 +114,7 @@ def _short(value: object) -> str:
 
 
 def _read(kind: type[T], document: object, name: str) -> tuple[T, list[str]]:
-    """The model, and what the document has that was not regarded."""
+    """Return the model, and a sentence for each ignored member."""
     if isinstance(document, kind):
         return document, []
     if not isinstance(document, bytes | bytearray | memoryview | str | Mapping):
@@ -142,7 +142,7 @@ _HINTS: Final = (
     b'vat"', b"tax", b"fee", b"_price", b"round", b"discount", b"credit", b"amount", b"_current", b"reservation",
     b"compensation", b"\\u",
 )  # fmt: skip
-"""What the name of such a member holds: looked for in the bytes, so that nearly no document is read twice."""
+"""Parts of the names of such members; searched in the bytes, so that nearly no document is read twice."""
 _MONEY: Final = re.compile(
     r"cost|price|discount|credit|amount|reservation|compensation|(^|_)(vat|tax|fees?|round)|^(min|max)_"
     r"|^(start|end)_date_time$"
@@ -152,16 +152,19 @@ _PARTS: Final[Mapping[type[Any], tuple[tuple[str, type[Any]], ...]]] = {
     Tariff: (("elements", TariffElement),),
     TariffElement: (("price_components", PriceComponent), ("restrictions", TariffRestrictions)),
 }
-"""Where in a document such members are looked for."""
+"""Parts of a document in which such members are searched."""
 _OTHER_NAMES: Final[Mapping[type[Any], frozenset[str]]] = {
-    Cdr: frozenset({"end_date_time"}),  # is read as stop_date_time
+    Cdr: frozenset({"end_date_time"}),  # it is read as stop_date_time
 }
 _MOST: Final = 20
-"""Members that are said."""
+"""Members that are reported at most."""
 
 
 def unregarded(kind: type[Any], data: bytes) -> Iterator[str]:
-    """What bears on money in a CDR or a tariff, which was read before, and is not of 2.1.1: a sentence for each."""
+    """Yield a sentence for each member of a CDR or tariff that concerns money and is unknown to 2.1.1.
+
+    The document must have been read before.
+    """
     if kind is Location or not (_hinted(data) or _is_dated(kind, data)):
         return
     for path, value in islice(_unknown(kind, parse(data), ()), _MOST):
@@ -175,7 +178,7 @@ def _hinted(data: bytes) -> bool:
 
 
 def _is_dated(kind: type[Any], data: bytes) -> bool:
-    """Whether a tariff may have a start or an end of its own; a CDR has one start, and one for each period."""
+    """Return True if a tariff may have its own start or end; a CDR has one start, and one for each period."""
     if kind is Tariff:
         return b"_date_time" in data
     if b'"tariffs"' not in data:
@@ -186,7 +189,7 @@ def _is_dated(kind: type[Any], data: bytes) -> bool:
 def _unknown(
     kind: type[Any], document: Any, path: tuple[str | int, ...]
 ) -> Iterator[tuple[tuple[str | int, ...], Any]]:
-    """The place and the value of each member that is not of 2.1.1 and bears on money."""
+    """Yield place and value of each member that concerns money and is unknown to 2.1.1."""
     if isinstance(document, list):
         for index, each in enumerate(document):
             yield from _unknown(kind, each, (*path, index))

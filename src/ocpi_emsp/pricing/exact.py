@@ -1,9 +1,9 @@
-"""Exact numbers: decimals of a document to whole numbers and fractions, and back.
+"""Exact numbers: from the decimals of a document to whole numbers and fractions, and back.
 
 Rules of this module:
-- volumes are whole numbers where they can be (Wh, seconds), else fractions; money is a fraction; nothing is a float;
+- volumes are whole numbers if possible (Wh, seconds), otherwise fractions; money is a fraction; nothing is a float;
 - decimal arithmetic is not used: it would round to the precision of the caller's context;
-- a fraction becomes a decimal exactly where it ends, else with 50 significant digits.
+- a fraction with a finite decimal is converted exactly, any other with 50 significant digits.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
 _HALF_HOUR: Final = 1800
 _MOST_ROUNDED: Final = 2
-"""So many seconds are lost by rounding hours to three decimals; with two they are whole seconds anyway."""
+"""Seconds that rounding hours to three decimals may lose; with two decimals they are whole seconds anyway."""
 
 MAX_EXPONENT: Final = 60
-"""Prices of 1e-30 and 1e30 are reckoned with; numbers far beyond them only cost time."""
+"""Prices from 1e-30 to 1e30 are supported; numbers far beyond only cost time."""
 MAX_DIGITS: Final = 100
 _MAX_WHOLE: Final[int] = 10**60
 
@@ -32,37 +32,37 @@ _LONG: Final = Context(prec=50)
 
 
 def absurd(number: Decimal | int) -> bool:
-    """True if a number is too large, too small or too long to reckon with."""
+    """Return True if a number is too large, too small or too long to calculate with."""
     if isinstance(number, int):
         return abs(number) >= _MAX_WHOLE
-    # Its text has a digit for each of its digits, and is faster than as_tuple().
+    # The text has a character for each digit, and is faster than as_tuple().
     long = number.is_finite() and (abs(number.adjusted()) > MAX_EXPONENT or len(str(number)) > MAX_DIGITS)
     return bool(number) and (long or not number.is_finite())
 
 
 def rational(number: Decimal, factor: int = 1) -> Rational:
-    """The number times a factor, exactly."""
+    """Return the number times a factor, exactly."""
     numerator, denominator = number.as_integer_ratio()
     numerator *= factor
     return numerator // denominator if numerator % denominator == 0 else Fraction(numerator, denominator)
 
 
 def watt_hours(kwh: Decimal) -> Rational:
-    """The Wh of a volume in kWh."""
+    """Return the Wh of a volume in kWh."""
     return rational(kwh, 1000)
 
 
 def seconds(hours: Decimal) -> int:
-    """The nearest whole second of a volume in hours: 0.0834 h came from 300 s."""
+    """Return the nearest whole second of a volume in hours: 0.0834 h is 300 s."""
     numerator, denominator = hours.as_integer_ratio()
     return (numerator * 7200 + denominator) // (2 * denominator)
 
 
 def seconds_within(hours: Decimal, length: int) -> int:
-    """The whole seconds of a volume in a period of so many seconds.
+    """Return the whole seconds of a volume in a period of ``length`` seconds.
 
-    They are the period's own where the volume is that length, rounded to the decimals that are written: 0.667 h in
-    40 minutes is 2400 s, not 2401 s, which would begin another block.
+    They equal ``length`` if the volume is that length, rounded to its written decimals: 0.667 h in 40 minutes is 2400
+    s, not 2401 s, which would begin another block.
     """
     found = seconds(hours)
     if found == length or abs(found - length) > _MOST_ROUNDED:
@@ -74,17 +74,17 @@ def seconds_within(hours: Decimal, length: int) -> int:
 
 
 def epoch(moment: datetime) -> int:
-    """The whole seconds since 1970 at which an aware time lies, rounded down."""
+    """Return the whole seconds since 1970 of an aware time, rounded down."""
     return (moment - EPOCH) // _SECOND
 
 
 def moment(since_epoch: int) -> datetime:
-    """The UTC time at so many seconds since 1970."""
+    """Return the UTC time that many seconds after 1970."""
     return EPOCH + timedelta(seconds=since_epoch)
 
 
 def decimal(number: Rational) -> Decimal:
-    """The number as a decimal: exact where it ends, else with 50 significant digits."""
+    """Return the number as a decimal: exact if it is finite, otherwise with 50 significant digits."""
     if isinstance(number, int):
         return Decimal(number)
     numerator, denominator = number.numerator, number.denominator
@@ -99,7 +99,7 @@ def decimal(number: Rational) -> Decimal:
 
 
 def prime_power(number: int, base: int) -> int:
-    """How often a base divides a number."""
+    """Return how often a base divides a number."""
     count = 0
     while number % base == 0:
         number //= base
@@ -108,7 +108,7 @@ def prime_power(number: int, base: int) -> int:
 
 
 def scaled(digits: int, places: int) -> Decimal:
-    """A number of so many decimals, without zeros at its end."""
+    """Return ``digits`` with ``places`` decimals, without trailing zeros."""
     while places and digits % 10 == 0:
         digits //= 10
         places -= 1

@@ -1,7 +1,7 @@
 """Where a session took place, and whether two places are the same.
 
-Rules of this module: ids compare without case, and EVSE ids without their separators, which are optional (eMI3, cited
-in mod_locations.md 3.2); some CPOs number EVSEs within a location, so a uid counts there alone.
+Rules of this module: ids are compared case-insensitively, and EVSE ids without their optional separators (eMI3, cited
+in mod_locations.md 3.2). Some CPOs number EVSEs within a location, so a uid only identifies an EVSE there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from ocpi_emsp.models import Location
 
 @frozen
 class ChargingPlace:
-    """Where a session took place; None for what the location leaves open, with several EVSEs or connectors."""
+    """The place of a session. A member is None if the location does not determine it, by having several EVSEs or
+    connectors.
+    """
 
     location_id: str
     evse_uid: str | None = None
@@ -25,17 +27,19 @@ class ChargingPlace:
 
     @classmethod
     def of(cls, location: Location) -> ChargingPlace:
-        """The place that a copy of a location names."""
+        """Return the place that a location copy names."""
         if len(location.evses) == 1:
             evse = location.evses[0]
             connector_id = evse.connectors[0].id if len(evse.connectors) == 1 else None
-            if evse.uid or evse.evse_id:  # an incomplete copy may name neither
+            if evse.uid or evse.evse_id:  # an incomplete copy may have neither
                 return cls(location.id, evse.uid, evse.evse_id, connector_id or None)
         return cls(location.id)
 
 
 def evse_names(place: ChargingPlace) -> Iterator[Hashable]:
-    """What identifies an EVSE: its uid within the location, since some number them there; its EVSE id anywhere."""
+    """Yield the keys that identify an EVSE: its uid within the location, since some CPOs number them; its EVSE id
+    anywhere.
+    """
     if place.evse_uid:
         yield "uid", place.location_id.upper(), place.evse_uid.upper()
     if place.evse_id:
@@ -43,7 +47,7 @@ def evse_names(place: ChargingPlace) -> Iterator[Hashable]:
 
 
 def plain_evse_id(evse_id: str) -> str:
-    """An EVSE id as it compares: without separators, in upper case."""
+    """Return an EVSE id as it is compared: without separators, in upper case."""
     return _SEPARATORS.sub("", evse_id).upper()
 
 
@@ -51,9 +55,9 @@ _SEPARATORS = re.compile(r"[*-]")
 
 
 def place_agreement(one: ChargingPlace, other: ChargingPlace) -> float:
-    """1 for the same connector; of the same EVSE 0.9 where one of them names none, 0.7 for another one.
+    """Return 1 for the same connector; for the same EVSE 0.9 if one place has no connector, 0.7 if they differ.
 
-    0.5 for the same location where one of the two names no EVSE; 0 for different places.
+    Returns 0.5 for the same location if one place has no EVSE; 0 for different places.
     """
     if one == other and one.connector_id is not None:
         return 1.0

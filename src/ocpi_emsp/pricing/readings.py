@@ -2,7 +2,7 @@
 
 Rules of this module (docs/spec-choices.md has a row for each reading, with its reason):
 - the first value of each setting is its default;
-- where the later specification (2.2.1, 2.3.0) answers the question, the default follows it.
+- where a later specification (2.2.1, 2.3.0) answers the question, the default follows it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "session_time": ("off", "on"),
     }
 )
-"""Each setting that is a choice, its values, the default first."""
+"""Each setting that is a choice, with its values, the default first."""
 
 
 def _chosen(_: Readings, attribute: Attribute[str], value: object) -> None:
@@ -66,7 +66,9 @@ def _choice(name: str) -> Any:
 
 
 def _number(value: object) -> object:
-    """A number as text, int, float (by its shortest digits) or Decimal; anything else as it is, to be refused."""
+    """Return a number given as text, int, float (its shortest decimal) or Decimal; anything else unchanged, to be
+    rejected.
+    """
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         try:
             return Decimal(str(value) if isinstance(value, float) else value)
@@ -76,7 +78,7 @@ def _number(value: object) -> object:
 
 
 _MOST = Decimal(10) ** 60
-"""No amount and no rate is larger; with an exponent of millions, a number would be expanded to as many digits."""
+"""Largest amount or rate; a number with an exponent of millions would be expanded to as many digits."""
 
 
 def _is_usable(number: Decimal) -> bool:
@@ -98,7 +100,7 @@ def _not_negative(_: Readings, attribute: Attribute[Any], value: object) -> None
 class Readings:
     """The readings under which a CDR is audited or a price quoted. Raises ValueError that names the setting.
 
-    ``tolerance`` is an amount that a total may be off; ``vat`` the rate in percent that the party includes in its
+    ``tolerance`` is the amount by which a total may differ; ``vat`` the rate in percent that the party includes in its
     totals, None for none.
     """
 
@@ -124,11 +126,11 @@ class Readings:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Self:
-        """The default readings with these settings changed. Raises ValueError for a name that does not exist."""
+        """Return the default readings with these settings changed. Raises ValueError for an unknown name."""
         return cls().changed(**settings)
 
     def changed(self, /, **settings: Any) -> Self:
-        """These readings with some settings changed. Raises ValueError."""
+        """Return these readings with some settings changed. Raises ValueError."""
         for name in settings:
             if name not in NAMES:
                 from difflib import get_close_matches
@@ -140,11 +142,11 @@ class Readings:
         return evolve(self, **settings)
 
     def as_json(self) -> dict[str, str | None]:
-        """Every setting by name, numbers as text."""
+        """Return every setting by name, numbers as text."""
         return {name: None if value is None else str(value) for name, value in asdict(self).items()}
 
     def differing(self) -> dict[str, str]:
-        """The settings that are not at their default, by name."""
+        """Return the settings that are not at their default, by name."""
         mine, usual = self.as_json(), Readings().as_json()
         return {name: value for name, value in mine.items() if value is not None and value != usual[name]}
 
@@ -153,7 +155,7 @@ NAMES: Final[tuple[str, ...]] = tuple(each.name for each in fields(Readings))
 
 
 def others(readings: Readings) -> Iterator[Readings]:
-    """These readings with one choice changed, each in turn."""
+    """Yield these readings with one choice changed, for each possible change."""
     for name, values in CHOICES.items():
         for value in values:
             if value != getattr(readings, name):

@@ -1,7 +1,7 @@
-"""The codes of reasons, each with its sentence: docs/how-to/audit-bills.md is made from this table.
+"""The codes of reasons, each with its sentence: docs/how-to/audit-bills.md is generated from this table.
 
-Rules of this module: a code is made here and nowhere else; ``plausibility`` codes say what is suspicious beside the
-price and never change a verdict.
+Rules of this module: all codes are defined here; ``plausibility`` codes name suspicions beside the price and never
+change a verdict.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from attrs import frozen
 
 @frozen
 class ReasonCode:
-    """A code, what it means, and whether it concerns the price or what lies beside it."""
+    """A code, its meaning, and whether it concerns the price or plausibility."""
 
     code: str
     sentence: str
     plausibility: bool = False
     default: str = ""
-    """Of a plausibility code, its default setting: ``on``, ``off``, or the limit from which it is named."""
+    """The default setting of a plausibility code: ``on``, ``off``, or the limit from which it is reported."""
     unit: str = ""
-    """What the limit is in; empty for a code that is on or off alone."""
+    """The unit of the limit; empty for a code without a limit."""
 
 
 _REASONS = (

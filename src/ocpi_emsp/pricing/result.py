@@ -1,9 +1,9 @@
-"""What an audit and a quote give: plain data.
+"""What an audit and a quote return: plain data.
 
 Rules of this module:
 - amounts are exact decimals, before any rounding; the costs of the lines add up to ``expected``;
-- volumes are Wh and seconds: ``unit`` says which; prices are per kWh and per hour, as in the tariff;
-- an amount that is known between two bounds has ``low`` and ``high``; None is no bound.
+- volumes are Wh and seconds, as ``unit`` says; prices are per kWh and per hour, as in the tariff;
+- an amount that is only known between bounds has ``low`` and ``high``; None is no bound.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.scalars import aware, given
 
 _LONGEST = 400
-"""Digits before or behind the point of a number that is written without an exponent."""
+"""Digits before or after the point of a number that is written without an exponent."""
 
 
 class Verdict(StrEnum):
@@ -34,8 +34,9 @@ class Verdict(StrEnum):
 
 @frozen(kw_only=True)
 class Reason:
-    """Why an audit ends as it does, or what is suspicious: a code of :data:`ocpi_emsp.pricing.REASONS`, where, and a
-    sentence."""
+    """Why an audit has its verdict, or what is suspicious: a code of :data:`ocpi_emsp.pricing.REASONS`, a pointer, and
+    a sentence.
+    """
 
     code: str
     pointer: str
@@ -43,22 +44,22 @@ class Reason:
     message: str
 
     def as_json(self) -> dict[str, str]:
-        """The reason as a JSON object."""
+        """Return the reason as a JSON object."""
         return {"code": self.code, "pointer": self.pointer, "message": self.message}
 
 
 @frozen(kw_only=True)
 class Explanation:
-    """Something that would make a wrong total right."""
+    """A change that would make a wrong total right."""
 
     code: str
-    """Such as ``reading``, ``vat``, ``cents``, ``wh``, ``price_per_step``, ``rounded_down``."""
+    """The kind of change: ``reading``, ``vat``, ``cents``, ``wh``, ``price_per_step``, ``rounded_down``, ..."""
     message: str
     settings: Mapping[str, str] = field(factory=dict)
-    """The readings that would do it, for ``Readings.changed``; empty if none would."""
+    """The readings that would make the total right, for ``Readings.changed``; empty if none would."""
 
     def as_json(self) -> dict[str, Any]:
-        """The explanation as a JSON object."""
+        """Return the explanation as a JSON object."""
         return {"code": self.code, "message": self.message, "settings": dict(self.settings)}
 
 
@@ -67,33 +68,33 @@ class Line:
     """One line of a bill: a volume under one price component, or under none."""
 
     dimension: str
-    """ENERGY, TIME, PARKING_TIME, FLAT, or a type of a partner's own; VAT where the readings put it on top."""
+    """ENERGY, TIME, PARKING_TIME, FLAT, or a partner's own type; VAT if the readings add it."""
     period: int | None
     """The index of the charging period in the CDR as received; None for the session as a whole."""
     start: datetime
     end: datetime
     measured: Decimal
     billed: Decimal
-    """What is billed after ``step_size``; equal to ``measured`` where none was added."""
+    """The billed volume, after ``step_size``; equal to ``measured`` if nothing was added."""
     unit: str
     """``Wh``, ``s``, ``%`` for VAT, or empty for FLAT."""
     price: Decimal | None
-    """Per kWh, per hour or per fee; None where no element has a price, or it is not known which one applies."""
+    """Price per kWh, per hour or per fee; None if no element has a price, or it is unknown which one applies."""
     step_size: int | None
     cost: Decimal | None
-    """None where only bounds are known."""
+    """The cost; None if only bounds are known."""
     low: Decimal | None
     high: Decimal | None
     tariff_id: str | None
     element: int | None
-    """The index of the tariff element; None where none applies, or it is not known which one."""
+    """The index of the tariff element; None if none applies, or it is unknown which one."""
     component: int | None
     """The index of its price component."""
     why: str
-    """Why this element, or that none matches, in a sentence."""
+    """Why this element applies, or that none matches, in a sentence."""
 
     def as_json(self) -> dict[str, Any]:
-        """The line as a JSON object: amounts and volumes as text, times in UTC."""
+        """Return the line as a JSON object: amounts and volumes as text, times in UTC."""
         return {
             "dimension": self.dimension,
             "period": self.period,
@@ -115,7 +116,7 @@ class Line:
 
 
 Explained: TypeAlias = tuple[Explanation, ...] | Callable[[], tuple[Explanation, ...]]
-"""Explanations, or what looks for them."""
+"""Explanations, or a function that returns them."""
 
 
 def _again(members: dict[str, Any]) -> Audit:
@@ -124,19 +125,19 @@ def _again(members: dict[str, Any]) -> Audit:
 
 @frozen(kw_only=True)
 class Audit:
-    """Whether the total of a CDR follows from its tariff, and how it is made up."""
+    """The audit of a CDR: whether its total follows from its tariff, and how it is made up."""
 
     cdr: str
     verdict: Verdict
     claimed: Decimal
     expected: Decimal | None
-    """None where only bounds are known."""
+    """The expected amount; None if only bounds are known."""
     low: Decimal | None
     high: Decimal | None
     difference: Decimal | None
-    """Claimed minus expected, or minus the bound that it lies beyond; None if undecidable."""
+    """Claimed minus expected, or minus the exceeded bound; None if undecidable."""
     at_least: bool = False
-    """The difference is to a bound: it is at least so much."""
+    """True if the difference is to a bound: it is at least that much."""
     currency: str
     lines: tuple[Line, ...] = ()
     reasons: tuple[Reason, ...] = ()
@@ -146,19 +147,19 @@ class Audit:
 
     @property
     def explanations(self) -> tuple[Explanation, ...]:
-        """What would make a wrong total right. It is looked for when this is first read: it takes further audits."""
+        """What would make a wrong total right. Computed on first access: it takes further audits."""
         if callable(self._explained):
             object.__setattr__(self, "_explained", self._explained())
         found: Any = self._explained
         return tuple(found)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For copies and other processes: with the explanations themselves."""
+        """Pickle and copy with the explanations, not with the function that finds them."""
         members = {each.alias: getattr(self, each.name) for each in fields(type(self)) if each.name != "_explained"}
         return _again, (members | {"explanations": self.explanations},)
 
     def as_json(self) -> dict[str, Any]:
-        """The audit as a JSON object: amounts as exact decimal text."""
+        """Return the audit as a JSON object: amounts as exact decimal text."""
         return {
             "cdr": self.cdr,
             "verdict": self.verdict.value,
@@ -178,7 +179,7 @@ class Audit:
 
 
 def _decimal(value: object) -> object:
-    """A number as a Decimal; a float counts by its shortest digits."""
+    """Return a number as a Decimal; a float as its shortest decimal."""
     if isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             return Decimal(str(value))
@@ -190,12 +191,12 @@ def _decimal(value: object) -> object:
 _FIRST_YEAR, _LAST_YEAR = 1970, 9990
 _LONGEST_PLAN = timedelta(days=366)
 _MOST = 10**9
-"""kWh and kW of a plan."""
+"""The largest kWh and kW of a plan."""
 
 
 @frozen(kw_only=True)
 class Plan:
-    """A charge that is planned: ``charging`` with ``energy_kwh``, then ``parking``. Raises ValueError."""
+    """A planned charge: ``charging`` with ``energy_kwh``, then ``parking``. Raises ValueError for invalid values."""
 
     start: datetime = field()
     energy_kwh: Decimal = field(converter=_decimal)
@@ -234,7 +235,7 @@ class Quote:
     """What a plan would cost, before a driver starts."""
 
     total: Decimal | None
-    """None where only bounds are known."""
+    """The total; None if only bounds are known."""
     low: Decimal | None
     high: Decimal | None
     currency: str
@@ -245,7 +246,7 @@ class Quote:
     readings: Readings
 
     def as_json(self) -> dict[str, Any]:
-        """The quote as a JSON object: amounts as exact decimal text."""
+        """Return the quote as a JSON object: amounts as exact decimal text."""
         return {
             "total": text(self.total),
             "low": text(self.low),
@@ -260,11 +261,13 @@ class Quote:
 
 
 def text(number: Decimal | None) -> str | None:
-    """The plain decimal text of an exact number, without zeros at its end, with an exponent for hundreds of digits."""
+    """Return the plain decimal text of an exact number, without trailing zeros; with an exponent if it has hundreds of
+    digits.
+    """
     if number is None:
         return None
     if not number or not -_LONGEST < number.adjusted() < _LONGEST:
-        return str(number) if number else "0"  # digits by the million otherwise
+        return str(number) if number else "0"  # it would have millions of digits otherwise
     plain = f"{number:f}"
     return plain.rstrip("0").rstrip(".") if "." in plain else plain
 

@@ -1,8 +1,8 @@
-"""An audit as it is stored, and read again.
+"""Stores audits and reads them again.
 
 Rules of this module:
-- what is stored is the public JSON of an audit, so that a query of the database reads the same as a program;
-- of an audit with more lines than :data:`MAX_LINES` the first are stored, with the number of those that are left out.
+- the stored form is the public JSON of an audit, so a database query reads the same as a program;
+- of an audit with more lines than :data:`MAX_LINES` the first are stored, with the number of the omitted ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.pricing.result import Audit, Explanation, Line, Reason, Verdict
 
 MAX_LINES: Final = 1000
-"""A bill that people read has fewer; a CDR of 10,000 periods would take megabytes."""
+"""Lines that are stored; bills that people read have fewer, and a CDR of 10,000 periods would take megabytes."""
 
 
 class _Line(msgspec.Struct, rename={"start": "from", "end": "to"}):
@@ -72,7 +72,7 @@ class _Audit(msgspec.Struct):
 
 
 def to_document(audit: Audit) -> bytes:
-    """The audit as JSON in UTF-8."""
+    """Return the audit as JSON in UTF-8."""
     written = audit.as_json()
     left_out = len(written["lines"]) - MAX_LINES
     if left_out > 0:
@@ -81,7 +81,7 @@ def to_document(audit: Audit) -> bytes:
 
 
 def of_document(document: bytes) -> tuple[Audit, int]:
-    """The audit of a stored document, and the number of its lines that were left out. Raises InvalidObject."""
+    """Return the audit of a stored document, and the number of its omitted lines. Raises InvalidObject."""
     try:
         read = msgspec.json.decode(document, type=_Audit)
         return _audit(read), read.lines_left_out

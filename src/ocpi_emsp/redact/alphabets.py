@@ -1,11 +1,11 @@
-"""The characters that may stand for a character: those of its class.
+"""Character classes: a character is only replaced by one of its class.
 
 Rules of this module:
-- a class holds the letters or digits of one Unicode category and of one length in UTF-8, so that neither the length in
-  characters nor that in bytes changes; ASCII letters keep their case;
-- symbols are a class as well, since there are letters among them (circled ones, those of flags, Braille), and so are
-  characters of private use and the invisible tags;
-- what is none of that (white space, punctuation, marks, control characters) stands for itself.
+- a class holds the letters or digits of one Unicode category and one UTF-8 length, so the length in characters and in
+  bytes stays; ASCII letters keep their case;
+- symbols form a class as well, since some are letters (circled ones, those of flags, Braille), and so do private-use
+  characters and the invisible tags;
+- all other characters (white space, punctuation, marks, control characters) stay unchanged.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _NOT_ZERO = digits[1:]
 _REPLACED = frozenset({"Ll", "Lu", "Lt", "Lm", "Lo", "Nd", "Nl", "No", "So", "Co"})
 _TAGS = "".join(map(chr, range(0xE0020, 0xE007F)))
 _RANGES = {2: range(0x80, 0x800), 3: range(0x800, 0x10000), 4: range(0x10000, 0x33480)}
-"""Code points by their length in UTF-8, as far as they hold letters, digits and symbols."""
+"""Code points by their length in UTF-8, limited to ranges with letters, digits and symbols."""
 
 
 def alphabet(character: str, *, first: bool = False) -> str | None:
-    """The class of a character; None where it stands for itself.
+    """Return the class of a character; None if the character stays.
 
-    ``first``: it begins a text, which begins with a zero afterwards only if it did before, as a JSON number must not.
+    With ``first`` it begins a text, which gains no leading zero, because a JSON number must not have one.
     """
     if character.isascii():
         return _ascii(character, first)

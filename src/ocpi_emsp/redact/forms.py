@@ -1,9 +1,9 @@
-"""The forms of text that a check tells apart: a stand-in has the form of its original, and gains no other.
+"""Forms of text that the checks distinguish: a stand-in has the form of its original, and no other.
 
 Rules of this module:
-- a form that hangs on some of its letters (the E of an EVSE-ID, the T and Z of a timestamp) keeps these, since they say
-  nothing else; the rest of the text may change;
-- the country and the party of an id that is written with separators stay: BE*BEC*E041503001, DE-8AC-C12E46L89.
+- letters that define a form (the E of an EVSE-ID, the T and Z of a timestamp) stay, since they identify nothing; the
+  rest of the text may change;
+- the country and the party of an id with separators stay: BE*BEC*E041503001, DE-8AC-C12E46L89.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CONTRACT_MARK: Final = re.compile(r"[A-Z]{2}-?[A-Z0-9]{3}-?(C)", re.ASCII | re.
 
 
 def fixed(text: str) -> set[int]:
-    """The places of characters that make the form of a text."""
+    """Return the indices of the characters that define the form of a text."""
     places = set[int]()
     if found := _SCHEME.match(text):
         places |= set(range(found.end()))
@@ -49,13 +49,13 @@ def fixed(text: str) -> set[int]:
 
 
 def owner(text: str) -> tuple[int, int]:
-    """Where the party stands in an id with separators; the same place twice where there is none."""
+    """Return the span of the party in an id with separators; an empty span if there is none."""
     found = _OWNED.fullmatch(text)
     return found.span("party") if found and found["country"] in ALPHA3 else (0, 0)
 
 
 def traits(text: str) -> tuple[Any, ...]:
-    """What a check may see in a text, beside its length and the classes of its characters."""
+    """Return what a check may see in a text, beside its length and the classes of its characters."""
     return (
         _SCHEME.match(text) is not None,
         EVSE_ID.fullmatch(text) is not None,
@@ -67,17 +67,17 @@ def traits(text: str) -> tuple[Any, ...]:
 
 
 def is_name(text: str) -> bool:
-    """Whether it is a name that a check knows, which no stand-in is."""
+    """Return True for a name that a check knows; a stand-in is never one."""
     return is_word(text) or text in time_zones()
 
 
 def is_word(text: str) -> bool:
-    """Whether it is a word of OCPI, in any case."""
+    """Return True for a word of OCPI, in any case."""
     return text.strip().lower() in WORDS
 
 
 def is_number(text: str) -> bool:
-    """Whether a check reads a text as a number."""
+    """Return True if a check reads a text as a number."""
     try:
         return len(text) <= _LONGEST_NUMBER and Decimal(text).is_finite()
     except InvalidOperation:

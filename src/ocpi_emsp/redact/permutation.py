@@ -1,9 +1,9 @@
-"""A secret permutation of the numbers below any size, of which none stays where it is.
+"""A secret permutation of the numbers below any size, without fixed points.
 
 Rules of this module:
-- a Feistel network over keyed hashes permutes a power of four, and numbers beyond the size are walked past
-  (format-preserving encryption), so no table is stored, and two numbers never meet;
-- the permutation is one step along a secret cycle through all numbers: applied again and again it visits each of them.
+- a Feistel network over keyed hashes permutes a power of four; results beyond the size are permuted again
+  (format-preserving encryption). So no table is stored, and two numbers never collide;
+- the permutation is one step along a secret cycle through all numbers: applied repeatedly, it visits each of them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _ROUNDS = range(8)
 
 
 def step(key: bytes, number: int, size: int) -> int:
-    """The number behind ``number`` on the cycle of ``key`` through all numbers from 0 to ``size`` - 1."""
+    """Return the successor of ``number`` on the cycle of ``key`` through all numbers from 0 to ``size`` - 1."""
     if size < 2:
         return number
     place = _walked(key, number, size, _ROUNDS, forth=True)

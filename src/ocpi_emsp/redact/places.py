@@ -1,10 +1,10 @@
-"""What a member of OCPI holds, by its name, and what of that is harmless.
+"""What a member of OCPI holds, by its name, and which values of it are harmless.
 
 Rules of this module:
-- the table is read from the models; what their annotations do not say (an id that is a number, a code, a time that is a
-  text), and the names of OCPI 2.2 that are read as those of 2.1.1, stand here;
-- a name is looked up without the kind of its object, so that nothing depends on what a document is taken for: of a name
-  that means several things, each of them stays.
+- the table is read from the models. This module adds what annotations do not say (an id that is a number, a code, a
+  time that is a text), and the OCPI 2.2 names that are read as those of 2.1.1;
+- a name is looked up without the kind of its object, so the result does not depend on it: if a name has several
+  meanings, harmless values of each stay.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from ocpi_emsp.redact.forms import is_number
 from ocpi_emsp.scalars import OpenEnum
 
 Place: TypeAlias = frozenset[str]
-"""What may stand at a place: object, text, number, boolean, time, code, coordinate, party, version, zone; all."""
+"""Kinds of value at a place: object, text, number, boolean, time, code, coordinate, party, version, zone; all."""
 
 UNKNOWN: Final[Place] = frozenset()
-"""A place of which OCPI says nothing."""
+"""A place that OCPI does not define."""
 OBJECT: Final[Place] = frozenset({"object"})
 ALL: Final[Place] = frozenset({"all"})
-"""A place that is left as it is."""
+"""A place whose value stays unchanged."""
 
 _OTHERWISE: Final[Mapping[str, str]] = {
     **dict.fromkeys(("period_begin", "period_end", "start_time", "end_time", "start_date", "end_date"), "time"),
@@ -55,7 +55,7 @@ _MOMENT: Final = re.compile(
     r"|\d{1,2}:\d\d(?::\d\d)?)\s*",
     re.ASCII,
 )
-"""Days with and without a time, right or wrong, in the orders that people write; not every number with separators."""
+"""Dates with and without a time, valid or not, in common orders; not every number with separators."""
 _CODE: Final = 3
 """Letters of the longest code."""
 _VERSION: Final = re.compile(r"\d(?:\.\d){0,2}(?:-d\d)?", re.ASCII)
@@ -64,17 +64,17 @@ _DEGREES: Final = re.compile(r"(\s*[+-]?\d+[.,])(\d+)(\s*)", re.ASCII)
 
 
 def is_moment(text: str) -> bool:
-    """Whether a text looks like a date or a time, right or wrong."""
+    """Return True if a text looks like a date or a time, valid or not."""
     return _MOMENT.fullmatch(text) is not None
 
 
 def place_of(name: str) -> Place:
-    """What a member of OCPI with this name holds; :data:`UNKNOWN` where there is none."""
+    """Return what an OCPI member of this name holds; :data:`UNKNOWN` if there is none."""
     return _places().get(name, UNKNOWN)
 
 
 def stays(text: str, place: Place) -> bool:
-    """Whether a text identifies nothing where it stands."""
+    """Return True if a text identifies nothing at this place."""
     return (
         ("time" in place and is_moment(text))
         or ("number" in place and is_number(text))
@@ -86,9 +86,10 @@ def stays(text: str, place: Place) -> bool:
 
 
 def coarse(text: str) -> str | None:
-    """Degrees without their place in the degree, written alike; None for what is none, such as a telephone number.
+    """Return coordinates without their place within the degree, in the same spelling; None if they are not coordinates.
 
-    Whole degrees stay whole, and others stay between the same two, so that a range or a country has the same answer.
+    Whole degrees stay whole; others stay between the same two, so checks of ranges and countries give the same result.
+    A telephone number, for example, gives None.
     """
     found = _DEGREES.fullmatch(text)
     try:

@@ -1,12 +1,13 @@
-"""A document, text by text: its tokens are replaced where they stand, so that all between them stays as it is.
+"""Redacts a document token by token, in place, so everything between the tokens stays.
 
 Rules of this module:
-- below a member that OCPI does not know everything is replaced: names, texts, numbers; its own name stays if it reads
-  as a name that a program has;
-- in what is no JSON everything is replaced that stands where a value may stand;
-- a document is not parsed and written again: that would lose repeated members, spellings, and what is no JSON;
+- below a member unknown to OCPI everything is replaced: names, texts, numbers; the member's own name stays if it looks
+  like a name from a program;
+- in a payload that is not JSON, everything is replaced that stands where a value may stand;
+- a document is not parsed and written again: that would lose repeated members, spellings, and payloads that are not
+  JSON;
 - a member is looked up by its name alone, so the kind of document does not matter;
-- bytes that are no text in their encoding are lost, and stay no text.
+- bytes that are not valid in their encoding are lost, and stay invalid.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ _UNIT: Final = re.compile(
 )
 _NUMBER: Final = re.compile(r"([+-]?)([0-9.]+)(.*)", re.ASCII)
 _ABSURD: Final = re.compile(r"([eE][+-]?)([1-9][0-9]{3,})", re.ASCII)
-"""An exponent that is none of a quantity."""
+"""An exponent too large for any quantity."""
 _NAME: Final = re.compile(r"[A-Za-z_$@][A-Za-z_$./:~-]*(?:[0-9]{1,2}[A-Za-z_$./:~-]*){0,3}", re.ASCII)
 _LONGEST_NAME: Final = 64
 _ID: Final = re.compile(r"[0-9a-f]{8,}|[0-9A-F]{8,}|.*[A-Z][0-9]+[A-Z].*", re.ASCII)
-"""Digits among capital letters, or hexadecimal ones alone: an id, and no name that a program has."""
+"""Digits among capital letters, or only hexadecimal digits: an id, not a name from a program."""
 _MOST_NAMES: Final = 1000
 _NO_TEXT: Final = re.compile("[\udc80-\udcff]")
 _NO_ESCAPE: Final = "\\q"
@@ -48,10 +49,10 @@ _NO_ESCAPE: Final = "\\q"
 
 
 class Redactor:
-    """Replaces what identifies in payloads: ids, names, addresses, URLs' hosts, secrets, coordinates.
+    """Replaces identifying data in payloads: ids, names, addresses, URLs' hosts, secrets, coordinates.
 
-    Equal texts have equal stand-ins in all documents of one redactor, and of another one with the same ``key``; the
-    default is a random key. ``parties``: replace the ids of parties as well. ``keep``: members whose values stay.
+    Equal texts have equal stand-ins in all documents of one redactor, and of others with the same ``key``; the default
+    is a random key. ``parties``: replace the ids of parties as well. ``keep``: members whose values stay.
     """
 
     def __init__(self, key: bytes | None = None, *, parties: bool = False, keep: Iterable[str] = ()) -> None:
@@ -62,7 +63,7 @@ class Redactor:
         1,000. One that identifies has to be replaced by hand."""
 
     def document(self, data: bytes) -> bytes:
-        """Return a payload, JSON or not, without what identifies; it has as many bytes as before if it is UTF-8."""
+        """Return a payload, JSON or not, without identifying data; UTF-8 keeps its number of bytes."""
         encoding = json.detect_encoding(data) if data else "utf-8"
         if encoding in ("utf-8", "utf-8-sig"):
             text = data.decode("utf-8", "surrogateescape")
@@ -70,11 +71,11 @@ class Redactor:
         return self._text(data.decode(encoding, "replace")).encode(encoding, "replace")
 
     def url(self, text: str) -> str:
-        """Return a URL, or its path, without what identifies."""
+        """Return a URL, or its path, without identifying data."""
         return redacted_url(text, self._stand_ins) if is_url(text) else redacted_path(text, self._stand_ins)
 
     def _text(self, text: str) -> str:
-        if "\n" in text and not _is_json(text):  # JSON lines, or a document that is broken
+        if "\n" in text and not _is_json(text):  # JSON lines, or a broken document
             return "\n".join(map(self._line, text.split("\n")))
         return self._line(text)
 
@@ -82,7 +83,7 @@ class Redactor:
         return "".join(_Walk(self).over(text) if _is_json(text) else self._broken(text))
 
     def _broken(self, text: str) -> Iterator[str]:
-        """Token by token, since nothing is sure of where one stands."""
+        """Redact token by token, since the structure is uncertain."""
         tokens = list(_TOKEN.finditer(text))
         for number, token in enumerate(tokens):
             match token.lastgroup:
@@ -97,14 +98,14 @@ class Redactor:
                     yield token[0]
 
     def place(self, written: str, around: Place) -> Place:
-        """What stands at a member of an object."""
+        """Return the kind of value that a member of an object holds."""
         name = _said(written)
         if around is ALL or name in self._keep:
             return ALL
         return place_of(name) if "object" in around else UNKNOWN
 
     def name(self, written: str, around: Place) -> str:
-        """The name of a member."""
+        """Return the name of a member; one that may identify is replaced."""
         name = _said(written)
         if around is ALL or name in self._keep or place_of(name) is not UNKNOWN:
             return written
@@ -115,11 +116,11 @@ class Redactor:
         return self._rewritten(written, UNKNOWN)
 
     def text(self, written: str, place: Place) -> str:
-        """A text, in its quotes."""
+        """Return a text in its quotes, redacted."""
         return written if place is ALL else self._rewritten(written, place)
 
     def number(self, written: str, place: Place) -> str:
-        """A number: its digits have the stand-in of the text that they are."""
+        """Return a number: its digits get the stand-in of the same digits as a text."""
         if place is ALL or "number" in place:
             return written
         if "coordinate" in place and (degrees := coarse(written)) is not None:
@@ -129,20 +130,20 @@ class Redactor:
         return self._digits(found)
 
     def _digits(self, number: re.Match[str]) -> str:
-        """The stand-in of a number, by its sign, its digits and its exponent."""
+        """Return the stand-in of a number, from its sign, its digits and its exponent."""
         sign, digits, exponent = number.groups()
         found = _ABSURD.fullmatch(exponent)
         return sign + self._stand_ins.of(digits) + (found[1] + self._stand_ins.of(found[2]) if found else exponent)
 
     def _rewritten(self, written: str, place: Place) -> str:
-        """A text in its quotes, by its stand-in, each character escaped if it was."""
+        """Return the stand-in of a quoted text; characters that were escaped stay escaped."""
         inner = written[1:-1]
         if "\\" not in inner:
             return f'"{self._stand_in(inner, place)}"'
         units = _UNIT.findall(inner)
         said = "".join(map(_character, units))
         after = self._stand_in(said, place)
-        if len(after) != len(units):  # coarse degrees
+        if len(after) != len(units):  # coordinates
             return json.dumps(after)
         return f'"{"".join(map(_as_written, units, said, after))}"'
 
@@ -160,25 +161,25 @@ class Redactor:
 
 @define
 class _Frame:
-    """An object or list that is open: what its members or items may be."""
+    """An open object or list: what its members or items may be."""
 
     is_object: bool
     place: Place
     next: Place
-    """What the next value is."""
+    """The kind of the next value."""
     is_named: bool = False
-    """Whether the name of the next value was read."""
+    """True if the name of the next value was read."""
 
 
 class _Walk:
-    """From token to token of one document that is JSON."""
+    """Walks the tokens of one JSON document."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._open = [_Frame(is_object=False, place=OBJECT, next=OBJECT)]
 
     def over(self, text: str) -> Iterator[str]:
-        """The document in pieces."""
+        """Yield the document in pieces."""
         for token in _TOKEN.finditer(text):
             match token.lastgroup:
                 case "text":
@@ -219,7 +220,7 @@ def _is_json(text: str) -> bool:
 
 
 def _said(written: str) -> str:
-    """What a text in its quotes says."""
+    """Return the content of a quoted text."""
     inner = written[1:-1]
     return "".join(map(_character, _UNIT.findall(inner))) if "\\" in inner else inner
 
@@ -236,7 +237,7 @@ def _character(unit: str) -> str:
 
 
 def _as_written(unit: str, before: str, after: str) -> str:
-    """One character, escaped as it was."""
+    """Return one character, escaped like the original."""
     if len(unit) == 2 and unit[1] not in _ESCAPED:
         return _NO_ESCAPE
     if before == after:

@@ -1,9 +1,10 @@
-"""What stands for a text: of the same length, class by class, the same for the same text, another for another one.
+"""Stand-ins for texts: same length, same classes; equal for equal texts, different for different ones.
 
 Rules of this module:
-- the characters of a text, each within its class, are a number; a secret permutation gives that of the stand-in;
-- a text with up to two ASCII letters or digits, and a word of OCPI, stands for itself;
-- texts that differ in the case of ASCII letters alone have stand-ins that do.
+- the characters of a text, each as an index within its class, form a number; a secret permutation maps it to that of
+  the stand-in;
+- a text with up to two ASCII letters or digits, and a word of OCPI, stays unchanged;
+- texts that differ only in the case of ASCII letters have stand-ins that differ only so.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ from ocpi_emsp.redact.alphabets import alphabet
 from ocpi_emsp.redact.forms import fixed, is_name, is_word, owner, traits
 
 _SHORT = 2
-"""Letters and digits of a text that identifies nothing."""
+"""Letters and digits of a text that is too short to identify anything."""
 _TOGETHER = 24
-"""Characters that are one number: the time to write one grows with the square of its length."""
+"""Characters that form one number; the time to write a number grows with the square of its length."""
 _STEPS = 2000
-"""Texts that are walked past at most: of those of one form, one of 26 or fewer has a trait more."""
+"""Most texts to skip: at worst, one text in 26 of the same form has one trait more."""
 _CACHED = 10_000
-"""Texts that come again in a file: ids, hosts of URLs, names of operators."""
+"""Cached stand-ins, for texts that recur in a file: ids, hosts of URLs, names of operators."""
 
 _Moved: TypeAlias = list[tuple[int, str]]
-"""The places whose character changes, with the class of each."""
+"""The indices of the characters to replace, with the class of each."""
 
 
 class StandIns:
-    """The stand-ins of one key; ``parties``: the ids of parties have some, too."""
+    """The stand-ins of one key; with ``parties``, the ids of parties are replaced, too."""
 
     def __init__(self, key: bytes, *, parties: bool) -> None:
         self._key = key
@@ -48,7 +49,7 @@ class StandIns:
         return found[:start] + self.party(found[start:end]) + found[end:]
 
     def _walked(self, text: str, moved: _Moved) -> str:
-        """The first text behind this one on its cycle that has its traits; the cycle leads back to it."""
+        """Return the next text on the cycle that has the same traits; the cycle leads back to the text itself."""
         wanted, found = traits(text), self._stepped(text, moved)
         for _ in range(_STEPS):
             if found == text or (traits(found) == wanted and not is_name(found)):
@@ -57,17 +58,17 @@ class StandIns:
         return found
 
     def party(self, text: str) -> str:
-        """The stand-in of the id of a party, which is short."""
+        """Return the stand-in of a party id, which is too short for the general rule."""
         return self._stepped(text, _moved(text)) if self._parties else text
 
     def host(self, text: str) -> str:
-        """A host of the same length below a reserved name (RFC 2606), where the length allows it."""
+        """Return a host of the same length below a reserved name (RFC 2606), if the length allows it."""
         ending = ".example" if len(text) >= 10 else ".test" if len(text) >= 6 else ""
         letters = self._stepped("h" * len(text), _moved("h" * len(text)), salt=text.lower().encode())
         return letters[: len(text) - len(ending)] + ending
 
     def _stepped(self, text: str, moved: _Moved, salt: bytes = b"") -> str:
-        """The text with its moved characters one step further on their secret cycle."""
+        """Return the text with its replaceable characters one step further on their secret cycle."""
         letters = list(text)
         for start in range(0, len(moved), _TOGETHER):
             some = moved[start : start + _TOGETHER]

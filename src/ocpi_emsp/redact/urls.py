@@ -1,8 +1,8 @@
-"""URLs: the host is replaced, and what is no word of OCPI in the path, the query and the fragment.
+"""URLs: the host is replaced, and all but OCPI words in the path, the query and the fragment.
 
 Rules of this module:
-- the scheme, the port, the version, the country and (unless asked) the party of an object stay, and so does what the
-  path means to ``ocpi-emsp check``;
+- the scheme, the port, the version, the country and (unless asked) the party of an object stay, and so does what
+  ``ocpi-emsp check`` reads from the path;
 - a segment that is an id has the stand-in of that id, however it is percent-encoded; the length stays.
 """
 
@@ -33,12 +33,12 @@ _UNITS: Final = re.compile(r"(?:%[89A-Fa-f][0-9A-Fa-f])+|%[0-9A-Fa-f]{2}|.", re.
 
 
 def is_url(text: str) -> bool:
-    """Whether a text begins as an absolute URL does."""
+    """Return True if a text begins like an absolute URL."""
     return _URL.match(text) is not None
 
 
 def redacted_url(text: str, stand_ins: StandIns) -> str:
-    """The URL without what identifies; anything else by its stand-in."""
+    """Return the URL without identifying data; other text is replaced by its stand-in."""
     found = _URL.fullmatch(text)
     if found is None:
         return stand_ins.of(text)
@@ -53,7 +53,7 @@ def redacted_url(text: str, stand_ins: StandIns) -> str:
 
 
 def redacted_path(text: str, stand_ins: StandIns) -> str:
-    """The path and query of a URL that has no host."""
+    """Return the path and query of a URL without a host, redacted."""
     path, mark, query = text.partition("?")
     return _path(path, stand_ins) + _query(mark + query, stand_ins)
 
@@ -99,7 +99,7 @@ def _parameter(text: str, stand_ins: StandIns) -> str:
 
 
 def _encoded(text: str, stand_ins: StandIns) -> Iterator[str]:
-    """The stand-in of what a text says, percent-encoded where the text is."""
+    """Yield the stand-in of the decoded text, percent-encoded where the original is."""
     units = [(unit, each) for found in _UNITS.findall(text) for unit, each in _decoded(found)]
     said = "".join(each for _, each in units)
     for (unit, before), after in zip(units, stand_ins.of(said), strict=True):
@@ -107,7 +107,7 @@ def _encoded(text: str, stand_ins: StandIns) -> Iterator[str]:
 
 
 def _decoded(unit: str) -> Iterator[tuple[str, str]]:
-    """Each character, and how it is written; bytes that are no UTF-8 are lost."""
+    """Yield each character and its written form; bytes that are not UTF-8 are lost."""
     if len(unit) < 3:
         yield unit, unit
         return

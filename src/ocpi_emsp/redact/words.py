@@ -25,4 +25,4 @@ WORDS: frozenset[str] = frozenset(
         *" ".join((_OF_JSON, _IMAGES, _OF_URLS, _OF_OCPI_2_2, _OF_OCPP)).split(),
     }
 )
-"""In lower case. A text that is one of them in any case stays; no stand-in is one."""
+"""The words in lower case. A text that equals one of them in any case stays; no stand-in equals one."""

@@ -1,9 +1,9 @@
-"""What one partner does wrong, rule by rule: something to paste into a mail.
+"""A partner's deviations, rule by rule, in a form to paste into a mail.
 
 Rules of this package:
-- it counts and renders, it reads no files: the caller adds the findings of documents, and any number of documents takes
-  the memory of a few samples per rule;
-- what came from outside is escaped by every renderer, secrets never get into a report.
+- it counts and renders but reads no files: the caller adds the findings of documents. Memory is bounded by a few
+  samples per rule, whatever the number of documents;
+- every renderer escapes external text; a report never contains secrets.
 
 >>> from ocpi_emsp import Location, check
 >>> report = PartnerReport()
@@ -55,7 +55,7 @@ __all__ = [
     "to_text",
 ]
 
-if not TYPE_CHECKING:  # a type checker reads the imports above, and must not take every name for one of ours
+if not TYPE_CHECKING:  # type checkers read the imports above; __getattr__ would make every name valid for them
     __getattr__ = late(
         __name__,
         {

@@ -1,11 +1,11 @@
 """Findings of any number of documents, added up by rule.
 
 Rules of this module:
-- a few samples per rule, of its first findings, each of another place or value, so memory is bounded by the number of
-  rules; texts from outside are cut;
-- a rule's places are pointers without the indices of lists (``/evses/*/status``), of one kind of object, the first
-  ``MAX_PLACES`` of them with a count each; hits at other places are counted together;
-- ``severity`` is the worst that was seen, since a policy, or an envelope around good data, may soften a finding.
+- each rule has a few samples, from its first findings, each with another place or value; memory is bounded by the
+  number of rules, and external texts are cut;
+- a rule's places are pointers without list indices (``/evses/*/status``), per kind of object. The first ``MAX_PLACES``
+  have a count each; hits at other places are counted together;
+- ``severity`` is the worst that occurred: a policy, or an envelope around good data, may lower that of a finding.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.report.samples import Quoted, cut
 
 MAX_PLACES = 10
-"""Places that are counted one by one for a rule: what a mail can name."""
+"""Places of a rule with a count of their own; a mail can name this many."""
 MAX_SAMPLES = 5
-"""Samples of a rule: what a partner needs to recognize what happened."""
+"""Samples of a rule; enough for a partner to recognize the fault."""
 MAX_FILES = 20
 """Names of files that a report lists."""
 _LOOKED_AT = 50
-"""Findings of a rule that are looked at for samples."""
+"""Findings of a rule that are examined for samples."""
 MAX_TEXT = 200
-"""Characters of a pointer or a source: one is for people to find the place, not to repeat a hostile name."""
+"""Characters of a pointer or a source: enough to find the place, without repeating a hostile name."""
 UNREADABLE = "(unreadable)"
-"""The kind of a document whose kind is neither given nor clear from its content."""
+"""The kind of a document whose kind is not given and not clear from its content."""
 
 _INDEX = re.compile(r"/\d+(?=/|$)", re.ASCII)
 
@@ -45,12 +45,12 @@ class PlaceCount:
 
     kind: str
     pointer: str
-    """With ``*`` for the index of a list."""
+    """The pointer, with ``*`` for list indices."""
     clause: str
     count: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """As a member of the JSON report."""
+        """Return this count as a member of the JSON report."""
         return {"kind": self.kind, "pointer": self.pointer, "clause": self.clause, "count": self.count}
 
 
@@ -59,52 +59,52 @@ class RuleSample:
     """A value that broke a rule."""
 
     source: str
-    """A file, with the line or entry."""
+    """The file, with the line or entry."""
     pointer: str
-    """In its source."""
+    """The pointer within the source."""
     sample: str | None
     """The value at the pointer, shortened; None if it is missing, or the document is unknown."""
 
     def as_json(self) -> dict[str, Any]:
-        """As a member of the JSON report."""
+        """Return this sample as a member of the JSON report."""
         return {"source": self.source, "pointer": self.pointer, "sample": self.sample}
 
 
 @define(kw_only=True)
 class RuleCount:
-    """How often one rule was broken, and the first time that it was."""
+    """How often one rule was broken, and its first finding."""
 
     rule: str
     severity: Severity
     clause: str
-    """The specification's file and anchor: that of the first finding, since a rule of the schema cites its object."""
+    """The specification's file and anchor, from the first finding: a schema rule cites its object."""
     sentence: str
     """The description of the rule."""
     kind: str
-    """Of the first document that broke it."""
+    """The kind of the first document that broke it."""
     pointer: str
-    """Of the first finding, in its source."""
+    """The pointer of the first finding, within its source."""
     source: str
-    """Where the first finding was made: a file, with the line or entry."""
+    """The place of the first finding: a file, with the line or entry."""
     sample: str | None
     """The value at the pointer, shortened; None if it is missing, or the document is unknown."""
     count: int = 0
     first_seen: datetime | None = None
     last_seen: datetime | None = None
     elsewhere: int = 0
-    """Hits beyond the places that are counted one by one."""
+    """Hits beyond the places with a count of their own."""
     samples: list[RuleSample] = field(factory=list, init=False)
-    """Up to ``MAX_SAMPLES`` of different places or values, the first finding's first."""
+    """Up to ``MAX_SAMPLES`` of different places or values; the first finding's comes first."""
     _places: dict[tuple[str, str], PlaceCount] = field(factory=dict, init=False, repr=False)
     _sampled: set[tuple[str, str | None]] = field(factory=set, init=False, repr=False)
 
     @property
     def places(self) -> list[PlaceCount]:
-        """The places with the most hits first."""
+        """The places, those with the most hits first."""
         return sorted(self._places.values(), key=lambda place: (-place.count, place.kind, place.pointer))
 
     def hit(self, kind: str, pointer: str, clause: str, at: datetime | None) -> None:
-        """One more finding of this rule."""
+        """Count one more finding of this rule."""
         self.count += 1
         place = self._places.get((kind, pointer))
         if place is None and len(self._places) < MAX_PLACES:
@@ -118,7 +118,7 @@ class RuleCount:
             self.last_seen = max(self.last_seen or at, at)
 
     def quote(self, source: str, pointer: str, place: str, quoted: Quoted, below: str) -> None:
-        """Store the value at a pointer as a sample, unless there is one like it, or there are enough."""
+        """Store the value at a pointer as a sample, unless a similar one exists or there are enough."""
         if len(self.samples) == MAX_SAMPLES or self.count > _LOOKED_AT:
             return
         sample = quoted.at(pointer)
@@ -127,7 +127,7 @@ class RuleCount:
             self.samples.append(RuleSample(cut(source, MAX_TEXT), cut(below + pointer, MAX_TEXT), sample))
 
     def as_json(self) -> dict[str, Any]:
-        """As a member of the JSON report."""
+        """Return this rule as a member of the JSON report."""
         return {
             "rule": self.rule,
             "severity": self.severity.value,
@@ -148,9 +148,9 @@ class RuleCount:
 
 @define
 class PartnerReport:
-    """The deviations of a partner's documents, by rule. ``refuses`` is the severity from which one is rejected.
+    """The deviations of a partner's documents, by rule. ``refuses`` is the severity from which a document is rejected.
 
-    ``party`` is who sent the documents, such as NL-TNM, for people.
+    ``party`` names the sender of the documents for people, such as NL-TNM.
     """
 
     refuses: Severity = Severity.ERROR
@@ -164,7 +164,7 @@ class PartnerReport:
     accepted: int = field(default=0, init=False)
     refused: int = field(default=0, init=False)
     more: int = field(default=0, init=False)
-    """Findings beyond those that the report of a document lists; no rule counts them."""
+    """Findings beyond those that the report of a document lists; they are not counted by rule."""
     first_seen: datetime | None = field(default=None, init=False)
     last_seen: datetime | None = field(default=None, init=False)
     _rules: dict[str, RuleCount] = field(factory=dict, init=False, repr=False)
@@ -183,9 +183,9 @@ class PartnerReport:
     ) -> None:
         """Add the findings of one document; only short samples of a rule's first findings are stored.
 
-        ``document`` is what the findings' pointers lead into (bytes, str or parsed JSON), ``below`` the pointer of the
-        document in its source, ``at`` when it was received (aware). ``accepted`` defaults to what follows from
-        ``refuses``; ``more`` is that of a :class:`~ocpi_emsp.findings.Report`.
+        The findings' pointers refer to ``document`` (bytes, str or parsed JSON); ``below`` is the pointer of the
+        document in its source, ``at`` the time of its receipt (aware). ``accepted`` is derived from ``refuses`` by
+        default; ``more`` is that of a :class:`~ocpi_emsp.findings.Report`.
         """
         name = kind if isinstance(kind, str) else kind.__name__ if kind is not None else UNREADABLE
         worst, quoted = -1, Quoted(document, name)
@@ -209,7 +209,7 @@ class PartnerReport:
             self.first_seen, self.last_seen = min(self.first_seen or at, at), max(self.last_seen or at, at)
 
     def read(self, file: str) -> None:
-        """Name a file that documents were read from."""
+        """Add the name of a file from which documents were read."""
         if len(self.files) < MAX_FILES:
             self.files.append(cut(file, MAX_TEXT))
         else:
@@ -251,7 +251,7 @@ class PartnerReport:
 
 
 def moment(at: datetime | None) -> str | None:
-    """A time as the reports write it, to the second."""
+    """Return a time as the reports write it, to the second."""
     return None if at is None else at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
@@ -275,5 +275,5 @@ def _star(pointer: str) -> str:
 
 
 def _place(pointer: str) -> str:
-    """A pointer without indices; one of a hostile length is not remembered."""
+    """Return a pointer without indices; one that is too long is cut."""
     return _star(pointer) if len(pointer) <= MAX_TEXT else cut(_INDEX.sub("/*", pointer[: 2 * MAX_TEXT]), MAX_TEXT)

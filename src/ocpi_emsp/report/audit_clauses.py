@@ -1,4 +1,4 @@
-"""Which clause of the specification a reason or a line of an audit is about, and where it can be read."""
+"""The clause of the specification that a reason or a line of an audit refers to, and its URL."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ _CLAUSES: Final[Mapping[str, str]] = MappingProxyType(
         "work": "",
     }
 )
-"""By code, or by what stands before its first full stop."""
+"""Clause by code, or by the part of the code before its first full stop."""
 
 LINE_CLAUSE: Final = _PRICE
-"""What a line of a bill is made by."""
+"""The clause that lines of a bill refer to."""
 
 
 def clause_of(code: str) -> str:
-    """The clause that a reason is about, as a file with its anchor; that of the CDR for any other code."""
+    """Return the clause of a reason as a file with its anchor; for an unknown code, that of the CDR."""
     return _CLAUSES.get(code, _CLAUSES.get(code.partition(".")[0], _CDR))
 
 
 def url_of(clause: str) -> str:
-    """Where a clause can be read."""
+    """Return the URL of a clause."""
     return f"{SPECIFICATION}{clause}"

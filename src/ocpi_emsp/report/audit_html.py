@@ -1,6 +1,6 @@
 """Audits as one HTML page that can be mailed to a CPO: no script, no image, no font.
 
-Rules of this module: those of html_parts.py; what came from outside is escaped.
+Rules of this module: those of html_parts.py; external text is escaped.
 """
 
 from __future__ import annotations
@@ -122,12 +122,12 @@ def _notes(audit: Audit) -> Iterator[str]:
 
 
 def _link(clause: str) -> str:
-    """A link to a clause, in brackets."""
+    """Return a link to a clause, in brackets."""
     return f" ({link(clause)})" if clause else ""
 
 
 def _read(readings: Readings) -> Iterator[str]:
-    """The readings of OCPI 2.1.1, since a CPO may have others."""
+    """Yield the readings of OCPI 2.1.1, since a CPO may have others."""
     yield "<section>\n<h2>How the tariffs were read</h2>\n"
     yield "<p>Where OCPI 2.1.1 leaves a question open, the amounts above follow these readings.</p>\n"
     values = readings.as_json()
@@ -137,7 +137,7 @@ def _read(readings: Readings) -> Iterator[str]:
 
 
 def _value(name: str, value: str | None) -> str:
-    """The value of a reading, and whether it is the default one."""
+    """Return the value of a reading, marked if it is the default."""
     default = CHOICES[name][0] if name in CHOICES else Readings().as_json()[name]
     return f"{value or 'none'}{' (default)' if value == default else ''}"
 
@@ -156,5 +156,5 @@ def _quote_page(quote: Quote, at: datetime | None) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    """Text from outside, or ours: escaped, and at most :data:`_MAX_TEXT` characters of it."""
+    """Return text, external or ours: escaped, and at most :data:`_MAX_TEXT` characters of it."""
     return in_html(cut(text, _MAX_TEXT))

@@ -1,6 +1,7 @@
 """Audits and quotes as plain text for a terminal of 80 columns.
 
-Rules of this module: every line can be printed on any terminal, and none is wider than asked for; no amount is cut.
+Rules of this module: every line can be printed on any terminal, and none is wider than asked for; amounts are never
+cut.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from ocpi_emsp.report.samples import cut
 
 WIDTH = 80
 MAX_TEXT = 400
-"""Characters of a text from outside: what a person reads of it."""
+"""Characters of an external text that are shown; a person reads no more."""
 
 _HEAD = ("verdict", "claimed", "expected", "difference", "CDR")
 _INDENT = "    "
 _COLUMN = 14
-"""Characters that an amount has at most; a row with a longer one is wrapped alone."""
+"""Longest amount, in characters; a row with a longer one is wrapped on its own."""
 
 
 def audits_to_text(tally: AuditTally, *, width: int = WIDTH) -> str:
@@ -75,7 +76,7 @@ def _failure(each: FailedAudit) -> str:
 
 
 def _table(listed: Sequence[ListedAudit], width: int) -> Iterator[str]:
-    """A row for each audit; what is known about it stands below it."""
+    """Yield a row for each audit, with details below it."""
     rows = [_row(each) for each in listed]
     cells = [[cell for cell in column if len(cell) <= _COLUMN] for column in zip(_HEAD, *rows, strict=True)]
     widths = [max(map(len, column)) for column in cells[:-1]]
@@ -98,7 +99,7 @@ def _row(listed: ListedAudit) -> Sequence[str]:
 
 
 def _placed(row: list[str], source: str, width: int) -> Iterator[str]:
-    """A row, with the place of its CDR on the same line where it fits there."""
+    """Yield a row, with the place of its CDR on the same line if it fits."""
     *lines, last = row
     place = printable(f"({cut(source, MAX_TEXT)})") if source else ""
     fits = len(last) + 1 + len(place) <= width
@@ -108,7 +109,7 @@ def _placed(row: list[str], source: str, width: int) -> Iterator[str]:
 
 
 def _fitted(cells: Sequence[str], widths: Sequence[int], width: int) -> Iterator[str]:
-    """A row of the table: the verdict to the left, amounts to the right; wrapped where it is too wide."""
+    """Yield a row of the table: the verdict left-aligned, amounts right-aligned; wrapped if it is too wide."""
     verdict, *amounts, last = cells
     numbers = [cell.rjust(size) for cell, size in zip(amounts, widths[1:], strict=True)]
     line = printable("  ".join([verdict.ljust(widths[0]), *numbers, last])).rstrip()
@@ -142,7 +143,7 @@ def _quote_notes(quote: Quote) -> Iterator[str]:
 
 
 def _bill_line(line: Line, digits: int, width: int) -> Iterator[str]:
-    """The volume with its price to the left, the cost to the right, and below it when and why."""
+    """Yield a line of the bill: volume and price to the left, cost to the right, time and reason below."""
     left = printable(f"{cut(line.dimension, 40)}  {words.billed_at(line)}")
     right = words.cost(line, digits)
     if len(left) + 2 + len(right) <= width:
@@ -155,7 +156,7 @@ def _bill_line(line: Line, digits: int, width: int) -> Iterator[str]:
 
 
 def _wrapped(sentence: str, width: int, indent: str = "") -> list[str]:
-    """Lines of a text from outside; a word that fills more than a line is broken."""
+    """Return an external text as lines; a word longer than a line is broken."""
     shown = printable(sentence)
     lines = textwrap.wrap(shown, width, initial_indent=indent, subsequent_indent=indent or "  ", break_on_hyphens=False)
     return lines or [""]

@@ -1,8 +1,8 @@
 """The words of an audit, for every form that people read: amounts, volumes, sentences.
 
 Rules of this module:
-- nothing is escaped here: every renderer does that for its form;
-- an amount has the digits of the claimed one at least; one with more than :data:`MOST_DECIMALS` decimals is rounded and
+- nothing is escaped here: every renderer escapes for its own form;
+- an amount has at least the digits of the claimed one; one with more than :data:`MOST_DECIMALS` decimals is rounded and
   marked with ``~``, and one whose digits fill a line is written with an exponent.
 """
 
@@ -54,14 +54,14 @@ READING_QUESTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "session_time": "whether SESSION_TIME is a dimension with a price",
     }
 )
-"""What each reading decides."""
+"""The question that each reading answers."""
 
 
 # --- amounts and volumes --------------------------------------------------------------------------------------------
 
 
 def amount(number: Decimal | None, digits: int = 2) -> str:
-    """An amount with at least ``digits`` decimals; what stands for no bound where there is none."""
+    """Return an amount with at least ``digits`` decimals; None gives the text for a missing bound."""
     if number is None:
         return NO_BOUND
     if is_absurd(number):
@@ -74,13 +74,13 @@ def amount(number: Decimal | None, digits: int = 2) -> str:
 
 
 def signed(number: Decimal, digits: int = 2) -> str:
-    """An amount with its sign, ``+`` where the CDR claims too much."""
+    """Return an amount with its sign; ``+`` means that the CDR claims too much."""
     shown = amount(number.copy_abs(), digits)
     return f"{'-' if number < 0 else '+' if number else ''}{shown}"
 
 
 def between(low: Decimal | None, high: Decimal | None, digits: int = 2) -> str:
-    """Two bounds, or the one that there is; empty if there is none."""
+    """Return two bounds, or the only one; empty if there is none."""
     if low is None or high is None:
         bound, word = (low, "at least") if high is None else (high, "at most")
         return "" if bound is None else f"{word} {amount(bound, digits)}"
@@ -88,14 +88,16 @@ def between(low: Decimal | None, high: Decimal | None, digits: int = 2) -> str:
 
 
 def digits_of(audit: Audit) -> int:
-    """The decimals of the amounts of an audit: those of the minor unit, or those that are claimed if they are more."""
+    """Return the decimals of an audit's amounts: those of the minor unit, or of the claimed amounts if they have
+    more.
+    """
     exponent = audit.claimed.as_tuple().exponent
     written = -exponent if isinstance(exponent, int) else 0
     return min(max(written, minor_digits(audit.currency)), MOST_DECIMALS)
 
 
 def difference(audit: Audit) -> str:
-    """The difference with its sign; with ``>=`` before it where only a bound is known; empty if it is not known."""
+    """Return the difference with its sign; prefixed with ``>=`` if only a bound is known; empty if unknown."""
     if audit.difference is None:
         return ""
     digits = digits_of(audit)
@@ -103,13 +105,13 @@ def difference(audit: Audit) -> str:
 
 
 def expected(audit: Audit) -> str:
-    """The expected amount, or its bounds; empty if there are none."""
+    """Return the expected amount, or its bounds; empty if there are none."""
     digits = digits_of(audit)
     return amount(audit.expected, digits) if audit.expected is not None else between(audit.low, audit.high, digits)
 
 
 def volume(number: Decimal, unit: str) -> str:
-    """A volume: Wh as kWh, seconds as hours, minutes and seconds, and the count of a fee."""
+    """Return a volume: Wh as kWh, seconds as hours, minutes and seconds, a fee as its count."""
     if unit == "Wh":
         return f"{plain(number.scaleb(-3, _WIDE))} kWh"
     if unit == "s" and number == number.to_integral_value() and 0 <= number < 10**9:
@@ -119,18 +121,18 @@ def volume(number: Decimal, unit: str) -> str:
 
 
 def plain(number: Decimal) -> str:
-    """A number as it is, with an exponent where its digits would fill a line."""
+    """Return a number unchanged, or with an exponent if its digits would fill a line."""
     return f"{number:E}" if is_absurd(number) else str(text(number))
 
 
 def billed(line: Line) -> str:
-    """The volume of a line, and what is billed where step_size adds to it."""
+    """Return the volume of a line, and the billed volume if step_size adds to it."""
     measured = volume(line.measured, line.unit)
     return measured if line.billed == line.measured else f"{measured}, billed {volume(line.billed, line.unit)}"
 
 
 def price(line: Line) -> str:
-    """The price of a line with its unit; ``free`` without one, and what stands for several."""
+    """Return the price of a line with its unit; ``free`` if there is none, and a placeholder for several."""
     if line.dimension == "VAT":
         return "on top"
     if line.price is None:
@@ -140,22 +142,22 @@ def price(line: Line) -> str:
 
 
 def billed_at(line: Line) -> str:
-    """The volume of a line at its price."""
+    """Return the volume of a line at its price."""
     return f"{billed(line)}{', ' if line.price is None else ' at '}{price(line)}"
 
 
 def cost(line: Line, digits: int = 2) -> str:
-    """The cost of a line, or its bounds."""
+    """Return the cost of a line, or its bounds."""
     return amount(line.cost, digits) if line.cost is not None else between(line.low, line.high, digits) or NO_BOUND
 
 
 def moment(at: datetime) -> str:
-    """A time in UTC, to the second."""
+    """Return a time in UTC, to the second."""
     return at.strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def place(line: Line) -> str:
-    """The charging period and the component that a line is about."""
+    """Return the charging period and the component of a line."""
     parts = ["session" if line.period is None else f"period {line.period}"]
     if line.tariff_id is not None:
         parts.append(f"tariff {line.tariff_id}")
@@ -170,7 +172,7 @@ def place(line: Line) -> str:
 
 
 def headline(audit: Audit) -> str:
-    """What the CDR claims, what is expected, and how far the two are apart."""
+    """Say what the CDR claims, what is expected, and how far the two are apart."""
     digits, currency = digits_of(audit), audit.currency
     claimed = f"claimed {amount(audit.claimed, digits)} {currency}"
     known = expected(audit)
@@ -183,34 +185,34 @@ def headline(audit: Audit) -> str:
 
 
 def quoted(quote: Quote) -> str:
-    """What a plan would cost."""
+    """Say what a plan would cost."""
     digits = minor_digits(quote.currency)
     known = amount(quote.total, digits) if quote.total is not None else between(quote.low, quote.high, digits)
     return f"{known} {quote.currency}" if known else "the amount is not known"
 
 
 def reason(each: Reason) -> str:
-    """A reason with its place and its code."""
+    """Return a reason with its place and its code."""
     where = f"{each.pointer}: " if each.pointer else ""
     return f"{where}{each.message} [{each.code}]"
 
 
 def notes(audit: Audit) -> Iterator[str]:
-    """Reasons, explanations and assumptions of an audit, a sentence each."""
+    """Yield reasons, explanations and assumptions of an audit, a sentence each."""
     yield from map(reason, audit.reasons)
     yield from (f"explained by: {each.message} [{each.code}]" for each in audit.explanations)
     yield from (f"assumed: {each}" for each in audit.assumptions)
 
 
 def readings(used: Readings) -> str:
-    """The readings that are not the default ones, in short."""
+    """Return the readings that differ from the defaults, in short."""
     differing = used.differing()
     shown = ", ".join(f"{name}={value}" for name, value in differing.items())
     return f"read with {shown}" if shown else "read with the default readings"
 
 
 def summary(tally: AuditTally) -> list[str]:
-    """The number of CDRs by verdict, then a line for each currency."""
+    """Return the number of CDRs by verdict, then a line for each currency."""
     verdicts = ", ".join(f"{tally.counts[verdict]} {verdict.value}" for verdict in reversed(VERDICTS))
     lines = [f"{counted(tally.total, 'CDR')}: {verdicts}"]
     if tally.failed:
@@ -222,7 +224,7 @@ def summary(tally: AuditTally) -> list[str]:
 
 
 def currency(sums: CurrencySums) -> str:
-    """The sums of one currency in a sentence."""
+    """Return the sums of one currency in a sentence."""
     digits = minor_digits(sums.currency)
     said = [f"{sums.currency}: {counted(sums.cdrs, 'CDR')}, claimed {amount(sums.claimed, digits)}"]
     words = ((sums.overcharged, "too much"), (sums.undercharged, "too little"), (sums.undecidable, "undecidable"))
@@ -233,7 +235,7 @@ def currency(sums: CurrencySums) -> str:
 
 
 def sum_cells(sums: CurrencySums) -> Sequence[str]:
-    """The sums of one currency as the cells below :data:`SUM_COLUMNS`."""
+    """Return the sums of one currency as the cells below :data:`SUM_COLUMNS`."""
     amounts = (sums.claimed, sums.expected, sums.overcharged, sums.undercharged, sums.undecidable)
     digits = minor_digits(sums.currency)
     return sums.currency, str(sums.cdrs), *(amount(each, digits) for each in amounts)

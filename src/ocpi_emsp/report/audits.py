@@ -1,9 +1,9 @@
 """Audits of any number of CDRs, added up: counts, sums per currency, and the worst first.
 
 Rules of this module:
-- memory is bounded whatever the number of CDRs: the worst ``limit`` audits are held, each with its first
+- memory is bounded whatever the number of CDRs: it holds the worst ``limit`` audits, each with its first
   :data:`MAX_LINES` lines, and :data:`MAX_CURRENCIES` currencies;
-- sums are exact; an amount beyond :data:`ABSURD` digits is counted and left out of them.
+- sums are exact; amounts beyond :data:`ABSURD` digits are counted but not summed.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from ocpi_emsp.pricing import Audit, Verdict
 from ocpi_emsp.pricing.result import text
 
 MAX_LINES = 100
-"""Lines of one listed audit: what a person reads."""
+"""Lines of one listed audit; a person reads no more."""
 MAX_CURRENCIES = 50
-"""Currencies with sums of their own: a partner may make up any number of them."""
+"""Currencies with sums of their own; the number is bounded because a partner may make up any number of currencies."""
 MAX_FAILED = 100
-"""Documents that could not be audited and are listed; the others are counted."""
+"""Documents that could not be audited and are listed; further ones are only counted."""
 ABSURD = 60
-"""The exponent from which on an amount is none that a sum can hold."""
+"""The exponent beyond which an amount is not summed."""
 VERDICTS = (Verdict.WRONG, Verdict.UNDECIDABLE, Verdict.RIGHT)
-"""The worst first."""
+"""The verdicts, the worst first."""
 
 _EXACT = Context(prec=400, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _Rank: TypeAlias = tuple[int, Decimal, int]
@@ -36,18 +36,18 @@ _Rank: TypeAlias = tuple[int, Decimal, int]
 
 @frozen
 class ListedAudit:
-    """An audit, and where its CDR was found."""
+    """An audit, and the place of its CDR."""
 
     source: str
-    """Such as ``cdrs.json: line 3``, or ``NL-TNM``."""
+    """The place of the CDR, such as ``cdrs.json: line 3``, or ``NL-TNM``."""
     audit: Audit
     more_lines: int = 0
-    """Lines beyond those that ``audit`` has here."""
+    """Lines beyond those that ``audit`` holds here."""
 
 
 @frozen
 class FailedAudit:
-    """A document that could not be audited, and why."""
+    """A document that could not be audited, and the reason."""
 
     source: str
     message: str
@@ -60,15 +60,15 @@ class CurrencySums:
     currency: str
     cdrs: int = 0
     claimed: Decimal = Decimal(0)
-    """Of all CDRs."""
+    """The sum claimed by all CDRs."""
     expected: Decimal = Decimal(0)
-    """Of those that are right or wrong; the bound that the total lies beyond, where no amount is known."""
+    """The sum expected for right and wrong CDRs; if only a bound of the total is known, the bound."""
     difference: Decimal = Decimal(0)
-    """Of the wrong ones: ``overcharged`` less ``undercharged``."""
+    """The difference of the wrong CDRs: ``overcharged`` less ``undercharged``."""
     overcharged: Decimal = Decimal(0)
     undercharged: Decimal = Decimal(0)
     undecidable: Decimal = Decimal(0)
-    """Claimed by those that are undecidable."""
+    """The sum claimed by undecidable CDRs."""
     not_summed: int = 0
     """CDRs whose amounts are too large or too small to be added."""
 
@@ -99,7 +99,7 @@ class CurrencySums:
 
 @define
 class AuditTally:
-    """Adds audits up; the worst ``limit`` of those with a verdict of ``only`` are listed.
+    """Adds audits up; lists the worst ``limit`` of those with a verdict in ``only``.
 
     >>> tally = AuditTally(limit=10, only={Verdict.WRONG})
     >>> tally.add_all([])
@@ -113,15 +113,15 @@ class AuditTally:
     failed: int = field(default=0, init=False)
     """Documents that could not be audited."""
     listed_failures: list[FailedAudit] = field(factory=list, init=False)
-    """The first :data:`MAX_FAILED` of them."""
+    """The first :data:`MAX_FAILED` documents that could not be audited."""
     other_currencies: int = field(default=0, init=False)
-    """CDRs in further currencies, which have no sums."""
+    """CDRs in further currencies, which are not summed."""
     _currencies: dict[str, CurrencySums] = field(factory=dict, init=False, repr=False)
     _worst: list[tuple[_Rank, ListedAudit]] = field(factory=list, init=False, repr=False)
     _matching: int = field(default=0, init=False, repr=False)
 
     def add(self, audit: Audit, source: str = "") -> None:
-        """Add the audit of one CDR; ``source`` says where the CDR was found."""
+        """Add the audit of one CDR; ``source`` is the place of the CDR."""
         self.counts[audit.verdict] += 1
         sums = self._currencies.get(audit.currency)
         if sums is None and len(self._currencies) < MAX_CURRENCIES:
@@ -139,7 +139,7 @@ class AuditTally:
             self.add(audit, source)
 
     def add_failure(self, source: str, message: str) -> None:
-        """Add a document that could not be audited, and why."""
+        """Add a document that could not be audited, and the reason."""
         self.failed += 1
         if len(self.listed_failures) < MAX_FAILED:
             self.listed_failures.append(FailedAudit(source, message))
@@ -169,17 +169,17 @@ class AuditTally:
 
     @property
     def worst(self) -> list[ListedAudit]:
-        """The listed audits: wrong ones by their difference, then undecidable ones by what they claim."""
+        """The listed audits: wrong ones by their difference, then undecidable ones by their claimed amount."""
         return [listed for _, listed in sorted(self._worst, key=lambda each: each[0], reverse=True)]
 
     @property
     def not_listed(self) -> int:
-        """Audits with a verdict of ``only`` beyond the limit."""
+        """Audits with a verdict in ``only`` beyond the limit."""
         return self._matching - len(self._worst)
 
     @property
     def currencies(self) -> list[CurrencySums]:
-        """The sums of each currency, that with the most CDRs first."""
+        """The sums of each currency; the currency with the most CDRs comes first."""
         return sorted(self._currencies.values(), key=lambda each: (-each.cdrs, each.currency))
 
     def as_json(self) -> dict[str, Any]:
@@ -194,12 +194,12 @@ class AuditTally:
 
 
 def is_absurd(amount: Decimal) -> bool:
-    """Whether an amount has more digits than a sum can hold."""
+    """Return True if an amount has more digits than a sum can hold."""
     return bool(amount) and abs(amount.adjusted()) > ABSURD
 
 
 def _rank(audit: Audit, number: int) -> _Rank:
-    """The larger, the worse; of equal ones the first is the worse."""
+    """Return a sort key: a worse audit has a larger one; of equal audits the first ranks higher."""
     amount = audit.claimed if audit.difference is None else audit.difference
     return -VERDICTS.index(audit.verdict), amount.copy_abs(), -number
 

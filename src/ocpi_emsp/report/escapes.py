@@ -1,6 +1,6 @@
-"""Text from outside, made harmless for where it is written to.
+"""External text, made harmless for the form that it is written to.
 
-Rules of this module: nothing is dropped, so that a reader sees what was sent; what is not printable is escaped.
+Rules of this module: nothing is dropped, so a reader sees what was sent; unprintable characters are escaped.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ import re
 
 _MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
 _PLAIN = re.compile(r"[\w.,:;/*#()+ =@?!%\"'\[\]{}~^$-]+", re.ASCII)
-"""Characters that a code span of Markdown shows as they are, in a table as well."""
+"""Characters that a code span of Markdown shows unchanged, also in a table."""
 
 
 def printable(text: str) -> str:
-    """Text that cannot move a terminal's cursor: what is not printable is escaped."""
+    """Return text that cannot move a terminal's cursor: unprintable characters are escaped."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def in_html(text: str) -> str:
-    """Text as the content or a quoted attribute of an element."""
+    """Return text as the content or a quoted attribute of an element."""
     return html.escape(printable(text), quote=True)
 
 
 def in_markdown(text: str) -> str:
-    """Text in a paragraph or a table cell of Markdown; no character of it is taken for Markdown or HTML."""
+    """Return text for a paragraph or a table cell of Markdown, in which no character acts as Markdown or HTML."""
     return _MARKDOWN.sub(_escaped_mark, printable(text))
 
 
@@ -38,7 +38,7 @@ def _escaped_mark(match: re.Match[str]) -> str:
 
 
 def as_code(text: str) -> str:
-    """Text as a code span of Markdown, or escaped where a code span would not hold it."""
+    """Return text as a code span of Markdown, or escaped if a code span cannot hold it."""
     shown = printable(text)
     if _PLAIN.fullmatch(shown) and not shown.startswith(" ") and not shown.endswith(" "):
         return f"`{shown}`"

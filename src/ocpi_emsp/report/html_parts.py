@@ -1,11 +1,10 @@
-"""What HTML reports are made of: the head, tables, links to the specification.
+"""Parts of HTML reports: the head, tables, links to the specification.
 
 Rules of this module:
-- no script, no image, no font, nothing that is loaded; a policy in the head forbids it to a browser all the same;
-- the styles that matter stand at their element, so that a page survives being pasted into a mail; the sheet in the head
-  only breaks pages in print;
-- no table has more than four columns, and a word that is too long for one is broken, so that a screen of 400 px shows
-  the page whole;
+- a page has no script, image or font and loads nothing; a policy in the head also forbids it to the browser;
+- styles that matter are inline, so a page survives being pasted into a mail; the sheet in the head only controls page
+  breaks in print;
+- tables have at most four columns, and long words are broken, so a screen of 400 px shows the whole page;
 - links lead to the specification, or within the page.
 """
 
@@ -37,7 +36,7 @@ TAIL: Final = "</body>\n</html>\n"
 _TABLE: Final = '<table style="border-collapse: collapse; width: 100%; font-size: 13px; overflow-wrap: break-word">'
 _TAG: Final = re.compile("<[^>]*>")
 _LONG: Final = re.compile(r"[^\s<>]{19}")
-"""A word that a column of a telephone does not hold: its cell may break it, and no other word is broken."""
+"""A word too long for a column on a phone: its cell may break it; shorter words are never broken."""
 CELL: Final = "text-align: left; vertical-align: top; border: 1px solid #ccc; padding: 3px 5px"
 NUMBER: Final = CELL.replace("left", "right", 1)
 SMALL: Final = "color: #555; font-size: 12px"
@@ -45,7 +44,7 @@ _CLAUSE: Final = re.compile(r"[a-z_]+\.md(?:#[\w-]+)?", re.ASCII)
 
 
 def head(title: str) -> str:
-    """The beginning of a page, whose title is HTML."""
+    """Return the beginning of a page; ``title`` is HTML."""
     return _HEAD.format(title=title)
 
 
@@ -55,7 +54,7 @@ def made(at: datetime | None) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], last: str = NUMBER) -> Iterator[str]:
-    """A table of cells that are HTML; ``last`` is the style of the last column, which has numbers."""
+    """Yield a table of cells that are HTML; ``last`` is the style of the last column, which holds numbers."""
     yield f"{_TABLE}\n<thead><tr>"
     yield from (f'<th scope="col" style="{CELL}; background: #f2f2f2">{name}</th>' for name in columns)
     yield "</tr></thead>\n<tbody>\n"
@@ -70,12 +69,12 @@ def _cell(content: str, style: str) -> str:
 
 
 def link(clause: str) -> str:
-    """A clause of the specification, as a link where it is one."""
+    """Return a clause of the specification, as a link if possible."""
     if not _CLAUSE.fullmatch(clause):
         return in_html(clause)
     return f'<a href="{in_html(url_of(clause))}" style="overflow-wrap: anywhere">{in_html(clause)}</a>'
 
 
 def code(text: str) -> str:
-    """Text from outside, as code."""
+    """Return external text as code."""
     return f'<code style="font-family: monospace; overflow-wrap: anywhere">{in_html(text)}</code>'

@@ -1,9 +1,9 @@
-"""A PATCH body, checked for what it says.
+"""Checks a PATCH body, which holds only a part of an object.
 
 Rules of this module (transport_and_format.md PATCH, docs/spec-choices.md rows 4 and 5):
-- a member that is absent stays as it is, at any depth: its absence is no finding;
-- null on a required member is one, since it would clear what must be there;
-- semantic rules need the whole object, which a body does not hold.
+- an absent member stays unchanged, at any depth: its absence gives no finding;
+- null on a required member gives one, since it would clear the member;
+- semantic rules do not run: they need the whole object.
 """
 
 from __future__ import annotations

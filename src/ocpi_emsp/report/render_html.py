@@ -1,6 +1,6 @@
 """The report as one HTML page that can be mailed to a partner: no script, no image, no font (html_parts.py).
 
-Rules of this module: what came from outside is escaped.
+Rules of this module: external text is escaped.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ocpi_emsp.report.escapes import in_html
 from ocpi_emsp.report.html_parts import CELL, SMALL, TAIL, code, head, link, made, table
 
 _ID = re.compile(r"[a-z0-9_.]+")
-"""A rule of ours, which is the anchor of its section."""
+"""The id of a rule of this library, which is the anchor of its section."""
 _COLOURS = {Severity.ERROR: "#b00020", Severity.WARNING: "#8a5a00", Severity.NOTE: "#345"}
 
 

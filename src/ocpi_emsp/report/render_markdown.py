@@ -1,6 +1,6 @@
 """The report as Markdown (GitHub's, which has tables), for a ticket or a mail.
 
-Rules of this module: what came from outside stands in a code span that it cannot leave, or is escaped.
+Rules of this module: external text stands in a code span that it cannot leave, or is escaped.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The report as text: a table of the rules, then what each of them says and where it was broken.
+"""The report as text: a table of the rules, then the meaning of each rule and the places where it was broken.
 
-Rules of this module: every line can be printed on any terminal; how the table is drawn is the caller's choice.
+Rules of this module: every line can be printed on any terminal; the caller decides how the table is drawn.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ocpi_emsp.report.aggregate import PartnerReport, RuleCount
 from ocpi_emsp.report.escapes import printable
 
 Table: TypeAlias = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
-"""From the names of columns and rows of cells to a text that ends with a newline."""
+"""Draws a table: takes the column names and rows of cells, returns a text that ends with a newline."""
 
 _COLUMNS = ("severity", "count", "rule", "first at", "sample")
 _GAP = "  "
@@ -31,7 +31,7 @@ def to_text(report: PartnerReport, *, title: str | None = None, table: Table | N
 
 
 def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table as aligned columns."""
+    """Return a table as aligned columns."""
     cells = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
     return "".join(

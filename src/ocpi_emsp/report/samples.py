@@ -1,4 +1,4 @@
-"""The value at a pointer, as short as a report may quote it.
+"""The value at a pointer, in the short form that a report quotes.
 
 Rules of this module:
 - an object or a list is quoted by its size, a text by its beginning; never more than ``MAX_SAMPLE`` characters;
@@ -17,27 +17,27 @@ from ocpi_emsp.codec import untyped
 from ocpi_emsp.errors import InvalidObject, NotJson
 
 MAX_SAMPLE = 80
-"""Characters of a sample: enough to recognise a value by, short enough for a table."""
+"""Characters of a sample: enough to recognise a value, short enough for a table."""
 HIDDEN = "(hidden)"
 _RAW = 400
 _MISSING = object()
 
 
 def sample_at(document: Any, pointer: str, kind: str) -> str | None:
-    """The value at an RFC 6901 pointer of ``document`` (bytes, str or parsed JSON) in short; None if none is."""
+    """Return the value at an RFC 6901 pointer of ``document`` (bytes, str or parsed JSON) in short; None if missing."""
     return Quoted(document, kind).at(pointer)
 
 
 @define
 class Quoted:
-    """A document of this kind (bytes, str or parsed JSON; None: not known), parsed when it is first quoted."""
+    """A document (bytes, str or parsed JSON; None if unknown) that is parsed when it is first quoted."""
 
     _document: Any
     _kind: str
     _parsed: Any = field(default=_MISSING, init=False)
 
     def at(self, pointer: str) -> str | None:
-        """The value at an RFC 6901 pointer in short; None if none is."""
+        """Return the value at an RFC 6901 pointer in short; None if there is none."""
         if self._document is None:
             return None
         if self._kind == "Credentials" and pointer == "/token":
@@ -57,7 +57,7 @@ class Quoted:
 
 
 def shortened(value: Any) -> str:
-    """A value as JSON on one line, at most :data:`MAX_SAMPLE` characters of it."""
+    """Return a value as JSON on one line, at most :data:`MAX_SAMPLE` characters of it."""
     if isinstance(value, dict):
         return f"{{{len(value)} members}}" if value else "{}"
     if isinstance(value, list | tuple):
@@ -70,7 +70,7 @@ def shortened(value: Any) -> str:
 
 
 def cut(text: str, most: int = MAX_SAMPLE) -> str:
-    """Text of at most ``most`` characters; three dots stand for the rest."""
+    """Return at most ``most`` characters of a text; three dots replace the rest."""
     return text if len(text) <= most else text[: most - 3] + "..."
 
 

@@ -1,4 +1,4 @@
-"""The sentences that every form of a report begins with."""
+"""The sentences at the beginning of every form of a report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NOTHING = "Nothing deviates from the specification."
 
 
 def title(report: PartnerReport) -> str:
-    """The title of a report that is given none."""
+    """Return the title of a report for which none is given."""
     return f"{TITLE}: {report.party}" if report.party else TITLE
 
 
@@ -31,12 +31,12 @@ def summary(report: PartnerReport) -> list[str]:
 
 
 def pointer(each: str) -> str:
-    """A pointer, or what the empty one means."""
+    """Return a pointer; the empty one as ``(document)``."""
     return each or "(document)"
 
 
 def seen(each: RuleCount) -> str:
-    """When a rule was broken, or nothing where that is not known."""
+    """Say when a rule was broken; empty if unknown."""
     if each.first_seen is None:
         return ""
     return f"{moment(each.first_seen)} to {moment(each.last_seen)}"

@@ -1,4 +1,4 @@
-"""Plausibility beside the price: what in a CDR is suspicious, whatever its total says (docs/how-to/audit-bills.md)."""
+"""Plausibility beside the price: what is suspicious in a CDR, whatever its total (docs/how-to/audit-bills.md)."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def suspicions(
     settings: Plausibility = DEFAULT,
     around: Surroundings | None = None,
 ) -> tuple[Reason, ...]:
-    """What is suspicious in a CDR, in the order of the registry.
+    """Return the suspicions about a CDR, in the order of the registry.
 
-    ``amounts``: what its own tariff gives, None where that was not reckoned; ``around``: what is known beside it, None
-    for the document alone.
+    ``amounts`` is the cost under its own tariff, None if it was not reckoned; ``around`` is what is known around the
+    CDR, None for the document alone.
     """
     connector = None if around is None else around.connector
     with localcontext(ANY):
@@ -60,6 +60,6 @@ def suspicions(
 
 
 def with_suspicions(audit: Audit, cdr: Cdr, settings: Plausibility, around: Surroundings | None = None) -> Audit:
-    """The audit with what is suspicious under these settings, in place of what it had."""
+    """Return the audit with the suspicions under these settings, in place of its previous ones."""
     found = suspicions(cdr, Amounts(audit.low, audit.high), settings, around)
     return evolve(audit, reasons=(*(each for each in audit.reasons if each.code not in CODES), *found))

@@ -1,11 +1,11 @@
-"""What is suspicious in a CDR beside what is known around it.
+"""Suspicions about a CDR from the documents around it.
 
 Rules of this module:
-- ids of drivers, locations and EVSEs compare without case;
-- two sessions that follow each other do not overlap, whatever a clock of a minute makes of them;
-- a CDR that was credited is no duplicate, and what replaces it neither: of n CDRs of one session and m credits for
-  them, n - m are billed;
-- the work is linear in what is around, and a sentence names three of them at most.
+- ids of drivers, locations and EVSEs are compared case-insensitively;
+- sessions that follow each other do not overlap, even if clocks differ by a minute;
+- a credited CDR is not a duplicate, nor is its replacement: of n CDRs of one session and m credits for them, n - m are
+  billed;
+- the work is linear in the number of documents, and a sentence names three of them at most.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _SAME_KWH: Final = Decimal("0.1")
 """The last decimal that most meters show: one of two copies may be rounded."""
 _SAME_CONNECTOR: Final = 0.9
 _LEAST_SAMPLE: Final = 2
-"""Documents from which a currency is usual."""
+"""Documents that are needed to call a currency usual."""
 _DAY: Final = 86400
 
 
 def of_surroundings(me: Neighbour, around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
-    """What shows beside other documents."""
+    """Yield the suspicions from other documents."""
     yield from _of_neighbours(me, around, settings)
     yield from _beyond(around, settings)
     yield from _token(me, around, settings)
@@ -45,7 +45,7 @@ def of_surroundings(me: Neighbour, around: Surroundings, settings: Plausibility)
 
 
 def _of_neighbours(me: Neighbour, around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
-    """What shows beside other CDRs."""
+    """Yield the suspicions from other CDRs."""
     billed = [each for each in around.others if not each.is_credit]
     credits_ = [each for each in around.others if each.is_credit]
     if me.is_credit:
@@ -60,7 +60,7 @@ def _of_neighbours(me: Neighbour, around: Surroundings, settings: Plausibility) 
         message = f"the driver, EVSE, start and energy are those of {naming([each.id for each in copies])}"
         yield Reason(code="duplicate", pointer="/id", message=message)
     if given_back and len(same) + 1 - given_back <= 1:
-        return  # what overlaps it replaces it, or is replaced
+        return  # an overlapping CDR replaces this one, or is replaced
     copied = {id(each) for each in copies}
     left = [
         each for each in billed if id(each) not in copied and not any(_is_same_session(each, one) for one in credits_)
@@ -93,7 +93,7 @@ def _at_once(me: Neighbour, others: Sequence[Neighbour], settings: Plausibility)
 
 
 def _is_elsewhere(one: Neighbour, other: Neighbour) -> bool:
-    """True unless the two may be one EVSE: where one of them names none, they may."""
+    """Return False if one of the two has no EVSE at the same location, so both may be the same EVSE."""
     return place_agreement(one.place, other.place) != 0.5
 
 
@@ -102,7 +102,7 @@ def _is_on_the_connector(one: Neighbour, other: Neighbour) -> bool:
 
 
 def _is_same_session(one: Neighbour, other: Neighbour) -> bool:
-    """True for one driver, place and start."""
+    """Return True for the same driver, place and start."""
     return (
         one.driver == other.driver
         and abs(seconds(one.start_date_time, other.start_date_time)) <= SAME_START
@@ -111,7 +111,7 @@ def _is_same_session(one: Neighbour, other: Neighbour) -> bool:
 
 
 def _overlap(one: Neighbour, other: Neighbour) -> Decimal:
-    """The seconds that both have; negative where one follows the other."""
+    """Return the seconds of overlap; negative if one follows the other."""
     return seconds(
         max(one.start_date_time, other.start_date_time),
         min(one.stop_date_time, other.stop_date_time),
@@ -156,7 +156,7 @@ def _takes_back(credit: Neighbour, original: Neighbour, most: Decimal) -> bool:
     return is_same_currency and not differ(-credit.total_cost, original.total_cost, most)
 
 
-# --- what the party and we have -------------------------------------------------------------------------------------
+# --- stored data of the party and of this eMSP ----------------------------------------------------------------------
 
 
 def _token(me: Neighbour, around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
@@ -215,7 +215,7 @@ def _moments(me: Neighbour, around: Surroundings, settings: Plausibility) -> Ite
 
 
 def _session(me: Neighbour, around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
-    """How the times differ from those of the session."""
+    """Yield the differences from the times of the session."""
     session, most = around.session, settings.limit("session.times")
     if session is None or most is None:
         return
@@ -234,7 +234,9 @@ def _session(me: Neighbour, around: Surroundings, settings: Plausibility) -> Ite
 
 
 def of_prices(cdr: Cdr, amounts: Amounts | None, around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
-    """Whether the CDR's own tariff is dearer than the published one; ``amounts``: what it gives."""
+    """Yield a suspicion if the CDR's own tariff, whose cost is ``amounts``, is more expensive than the published
+    one.
+    """
     most, published = settings.limit("tariff.dearer"), around.published
     if most is None or published is None or published.high is None or not cdr.tariffs:
         return

@@ -1,8 +1,8 @@
-"""What is suspicious in a CDR by itself.
+"""Suspicions about a CDR from its document alone.
 
-Rules of this module: nothing is refused and no verdict changes; a credit (negative total) repeats the facts of its
-CDR, so they are named there; what the price audit says already (a session that stops before it starts, a negative
-volume) is not said again.
+Rules of this module: nothing is rejected and no verdict changes. A credit (negative total) repeats the facts of its
+CDR, so they are only named for the CDR. Facts that the price audit names (a session that stops before it starts, a
+negative volume) are not repeated.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ _HOUR: Final = 3600
 def of_document(
     cdr: Cdr, amounts: Amounts | None, settings: Plausibility, stored: Connector | None = None
 ) -> Iterator[Reason]:
-    """What the CDR itself shows; ``amounts``: what its tariff gives, None where that was not reckoned."""
+    """Yield the suspicions from the CDR itself; ``amounts`` is the cost under its tariff, None if it was not
+    reckoned.
+    """
     if cdr.total_cost < 0:
         return
     yield from _duration(cdr, settings)
@@ -46,7 +48,7 @@ def _duration(cdr: Cdr, settings: Plausibility) -> Iterator[Reason]:
 
 
 def _bounds(cdr: Cdr, settings: Plausibility) -> Iterator[Reason]:
-    """The least and the most of energy and cost."""
+    """Yield energy and cost outside their minimum and maximum."""
     found = (
         ("energy", "total_energy", cdr.total_energy, "kWh"),
         ("cost", "total_cost", cdr.total_cost, cdr.currency),
@@ -87,7 +89,7 @@ def _without_cost(cdr: Cdr, amounts: Amounts | None, settings: Plausibility) -> 
 
 
 def _may_cost_nothing(amounts: Amounts | None) -> bool:
-    """True where the tariff gives 0 for this very session, or may do so."""
+    """Return True if the tariff gives 0 for this session, or may do so."""
     if amounts is None or amounts.low is None or amounts.high is None:
         return False
     return amounts.low <= 0 <= amounts.high
@@ -123,7 +125,9 @@ def _periods(cdr: Cdr, settings: Plausibility) -> Iterator[Reason]:
 
 
 def _power(cdr: Cdr, settings: Plausibility, stored: Connector | None) -> Iterator[Reason]:
-    """The energy against the strongest connector that it may have been; its copy or the stored one may be too old."""
+    """Yield a suspicion if no known connector can deliver the energy; the CDR's copy or the stored one may be
+    outdated.
+    """
     factor = settings.limit("power.exceeded")
     copied = [connector for evse in cdr.location.evses for connector in evse.connectors]
     watts = max((_watts(each) for each in (*copied, *([stored] if stored else []))), default=0)
@@ -140,14 +144,16 @@ def _power(cdr: Cdr, settings: Plausibility, stored: Connector | None) -> Iterat
 
 
 def _charging(cdr: Cdr) -> Decimal:
-    """The seconds of the session, without its parking."""
+    """Return the seconds of the session, without parking."""
     took = seconds(cdr.start_date_time, cdr.stop_date_time)
     parking = product(cdr.total_parking_time or Decimal(0), _HOUR)
     return took - parking if 0 < parking < took else took
 
 
 def _watts(connector: Connector) -> int:
-    """The most that a connector delivers; ``voltage`` is line to neutral for AC_3_PHASE (mod_locations.md 3.3)."""
+    """Return the maximum power of a connector in W; ``voltage`` is line to neutral for AC_3_PHASE (mod_locations.md
+    3.3).
+    """
     if connector.voltage <= 0 or connector.amperage <= 0:
         return 0
     phases = 3 if connector.power_type == PowerType.AC_3_PHASE else 1

@@ -1,7 +1,7 @@
-"""What is looked at beside the price, as data, per party: each code is a setting.
+"""Settings of the plausibility checks, as data, per party: each code is a setting.
 
-Rules of this module (docs/how-to/audit-bills.md has a row for each code, with its default): ``off`` for one that is not
-looked at; a number for the limit from which it is named, in the unit of the code; ``on`` for its default.
+Rules of this module (docs/how-to/audit-bills.md has a row for each code, with its default): ``off`` disables a code; a
+number is the limit from which it is reported, in the unit of the code; ``on`` means its default.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from ocpi_emsp.scalars import given
 CODES: Final[Mapping[str, ReasonCode]] = MappingProxyType(
     {code: each for code, each in REASONS.items() if each.plausibility}
 )
-"""The codes of plausibility."""
+"""The plausibility codes."""
 _MOST: Final = Decimal(10) ** 12
-"""A limit; far above any session's, and small enough to reckon with."""
+"""The largest limit; far above any session's, and small enough to calculate with."""
 _LONGEST: Final = 30
-"""Its digits."""
+"""Most digits of a limit."""
 
 
 def _read(settings: Mapping[str, Any]) -> Mapping[str, str]:
@@ -57,14 +57,14 @@ def _setting(code: str, value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    """What was given, in short; Python writes no whole number of thousands of digits."""
+    """Return an argument in short; Python does not write whole numbers of thousands of digits."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = Decimal(value)
     return given(value)[:100]
 
 
 def _number(value: object) -> Decimal | None:
-    """A limit, or None where it is none."""
+    """Return a limit, or None if the value is not one."""
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal | float):
         return None
     try:
@@ -79,14 +79,14 @@ def _number(value: object) -> Decimal | None:
 
 @frozen
 class Plausibility:
-    """Which codes are looked at, and from which limits they are named: an entry for each that is not at its default.
+    """Which codes are checked, and their limits: one entry for each that is not at its default.
 
-    The settings of a code: ``off``, ``on``, or its limit as a number or as text. Raises ValueError that names the code.
+    A code's setting is ``off``, ``on``, or its limit as a number or as text. Raises ValueError that names the code.
     """
 
     changes: Mapping[str, str] = field(factory=dict, converter=_read)
     _limits: Mapping[str, Decimal] = field(init=False, eq=False, repr=False)
-    """Of each code that is looked at; 0 for one that is on or off alone."""
+    """The limit of each enabled code; 0 for a code without a limit."""
 
     @_limits.default
     def _find_limits(self) -> Mapping[str, Decimal]:
@@ -98,19 +98,19 @@ class Plausibility:
         }
 
     def changed(self, settings: Mapping[str, Any]) -> Self:
-        """These settings with some changed. Raises ValueError."""
+        """Return these settings with some changed. Raises ValueError."""
         return type(self)({**self.changes, **settings})
 
     def has(self, code: str) -> bool:
-        """True for a code that is looked at."""
+        """Return True for an enabled code."""
         return code in self._limits
 
     def limit(self, code: str) -> Decimal | None:
-        """The limit of a code that has one; None if it is off."""
+        """Return the limit of a code; None if it is off."""
         return self._limits.get(code)
 
     def as_json(self) -> dict[str, str]:
-        """Every setting by code."""
+        """Return every setting by code."""
         return {code: self.changes.get(code, known.default) for code, known in CODES.items()}
 
 

@@ -1,6 +1,6 @@
-"""What is known around a CDR: plain data, gathered by a flow or made by hand.
+"""What is known around a CDR: plain data, collected by a flow or built by hand.
 
-Rules of this module: None is what was not looked for: no code follows from it.
+Rules of this module: None means that something was not looked up; no suspicion follows from it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from ocpi_emsp.models import Cdr, Connector, Tariff
 from ocpi_emsp.pricing.places import ChargingPlace
 
 SAME_START: Final = 60
-"""Seconds between two clocks that show the same moment."""
+"""Largest difference in seconds between two clocks that show the same moment."""
 
 
 @frozen(kw_only=True)
 class Neighbour:
-    """Another CDR, or a session: of the same driver, or at the same place."""
+    """Another CDR, or a session, of the same driver or at the same place."""
 
     id: str
     auth_id: str
@@ -35,7 +35,7 @@ class Neighbour:
 
     @classmethod
     def of(cls, cdr: Cdr) -> Neighbour:
-        """What others see of a CDR."""
+        """Return what is compared of a CDR."""
         return cls(
             id=cdr.id,
             auth_id=cdr.auth_id,
@@ -50,7 +50,7 @@ class Neighbour:
 
     @property
     def driver(self) -> str:
-        """The ``auth_id`` as it compares: without case."""
+        """The ``auth_id`` as it is compared: in upper case."""
         return self.auth_id.upper()
 
     @property
@@ -61,7 +61,7 @@ class Neighbour:
 
 @frozen
 class Amounts:
-    """What a session costs under a tariff: equal bounds where that is certain, None for no bound."""
+    """What a session costs under a tariff: equal bounds if the cost is certain, None for no bound."""
 
     low: Decimal | None = None
     high: Decimal | None = None
@@ -69,7 +69,7 @@ class Amounts:
 
 @frozen(kw_only=True)
 class KnownPlace:
-    """Whether the party has the place; None for what cannot be said."""
+    """Whether the party has the place; None if unknown."""
 
     location: bool | None = None
     evse: bool | None = None
@@ -78,11 +78,11 @@ class KnownPlace:
 
 @frozen(kw_only=True)
 class KnownToken:
-    """What is stored of the token of a CDR."""
+    """The stored facts about the token of a CDR."""
 
     is_ours: bool
     blocked_since: datetime | None = None
-    """Since when it is not valid; None where it is, or where that is not known."""
+    """When the token became invalid; None if it is valid, or if that is unknown."""
 
 
 @frozen(kw_only=True)
@@ -100,15 +100,15 @@ class Surroundings:
 
     now: datetime | None = None
     received_at: datetime | None = None
-    """When the CDR came, where it could have come at once: the party was connected when the session ended."""
+    """When the CDR was received, if the party could have sent it at once: it was connected when the session ended."""
     others: Sequence[Neighbour] = ()
     """Other CDRs of the driver or at the place, in the time of the session; other originals and credits of it."""
     are_all: bool = False
-    """True where ``others`` are all that could be: then a credit has no original that is not among them."""
+    """True if ``others`` is complete: then a credit whose original is not among them has none."""
     of_driver_beyond: Sequence[str] = ()
-    """What the driver has more of around the CDR, such as "100 CDRs": the nearest were gathered."""
+    """Further documents of the driver around the CDR, such as "100 CDRs"; only the nearest were collected."""
     at_location_beyond: str = ""
-    """What the location has more of around the CDR."""
+    """Further documents of the location around the CDR."""
     reference: str | None = None
     """The id of the CDR that a credit names (``credit_reference_id`` of OCPI 2.2)."""
     session: KnownSession | None = None
@@ -117,9 +117,9 @@ class Surroundings:
     """The used connector as stored."""
     token: KnownToken | None = None
     published: Amounts | None = None
-    """What the session costs under the tariff that was published when it began."""
+    """The cost of the session under the tariff that was published when it began."""
     published_id: str = ""
     published_tariff: Tariff | None = None
-    """The tariff that was published when the session began; :mod:`ocpi_emsp.pricing.beside` reckons it."""
+    """The tariff that was published when the session began; :mod:`ocpi_emsp.pricing.beside` reckons with it."""
     currencies: Mapping[str, int] = field(factory=dict)
-    """How many other CDRs, sessions and tariffs of the party have each currency; a sample."""
+    """Number of the party's other CDRs, sessions and tariffs per currency; a sample."""

@@ -1,4 +1,4 @@
-"""Numbers and times of any size: compared without an exception, and written for people."""
+"""Numbers and times of any size: compared without exceptions, and written for people."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Final
 from ocpi_emsp.pricing.result import text
 
 ANY: Final = Context(prec=50, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
-"""Arithmetic that raises nothing, whatever the application has set for its own."""
+"""Arithmetic that never raises, whatever context the application has set."""
 _LONGEST: Final = 40
 """Digits of a number that are written out."""
 
 
 def seconds(start: datetime, end: datetime) -> Decimal:
-    """The time between two moments in whole seconds; negative where the end comes first."""
+    """Return the whole seconds between two moments; negative if the end comes first."""
     span = end - start
     return Decimal(span.days * 86400 + span.seconds)
 
@@ -33,7 +33,7 @@ def differ(one: Decimal, other: Decimal, by: Decimal) -> bool:
 
 
 def product(*factors: Decimal | int) -> Decimal:
-    """The product, to 50 digits."""
+    """Return the product, to 50 digits."""
     with localcontext(ANY):
         found = Decimal(1)
         for factor in factors:
@@ -42,14 +42,14 @@ def product(*factors: Decimal | int) -> Decimal:
 
 
 def written(number: Decimal) -> str:
-    """A number for a sentence; one that is very long as a power of ten."""
+    """Return a number for a sentence; a very long one as a power of ten."""
     if abs(number.adjusted()) > _LONGEST or len(number.as_tuple().digits) > _LONGEST:
         return f"{number:.3E}"
     return text(number) or "0"
 
 
 def rounded(number: Decimal) -> str:
-    """A number that was reckoned, to three decimals."""
+    """Return a calculated number, to three decimals."""
     if abs(number.adjusted()) > _LONGEST:
         return f"{number:.3E}"
     with localcontext(ANY):
@@ -57,7 +57,7 @@ def rounded(number: Decimal) -> str:
 
 
 def lasting(count: Decimal) -> str:
-    """A number of seconds as hours, minutes and seconds."""
+    """Return seconds as hours, minutes and seconds."""
     hours, rest = divmod(int(count), 3600)
     minutes, left = divmod(rest, 60)
     parts = [f"{value} {unit}" for value, unit in ((hours, "h"), (minutes, "min"), (left, "s")) if value]
@@ -65,11 +65,11 @@ def lasting(count: Decimal) -> str:
 
 
 def at(moment: datetime) -> str:
-    """A moment in UTC, as on the wire."""
+    """Return a moment in UTC, as on the wire."""
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def naming(ids: Sequence[str]) -> str:
-    """The first three ids, and how many there are beside them."""
+    """Return the first three ids, and the number of further ones."""
     more = f" and {len(ids) - 3} more" if len(ids) > 3 else ""
     return ", ".join(f"'{each}'" for each in sorted(ids)[:3]) + more

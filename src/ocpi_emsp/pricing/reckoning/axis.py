@@ -1,10 +1,10 @@
-"""Elements by the minimum and the maximum that they set to one quantity: energy, power, a duration, a date.
+"""Elements by the minimum and maximum that they set for one quantity: energy, power, a duration, a date.
 
 Rules of this module:
 - a set of elements is a whole number, one bit for each: sets of a thousand cost as little as sets of two;
-- a minimum is inclusive; the reading ``upper`` says whether a maximum is, at a point; between two limits that does
-  not matter;
-- every look-up is a binary search in sets that were summed up once.
+- a minimum is inclusive; the reading ``upper`` decides whether a maximum is, at a point; between two limits that makes
+  no difference;
+- every look-up is a binary search in precomputed sets.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ocpi_emsp.pricing.exact import Rational
 
 
 class Limit(NamedTuple):
-    """What one element, given by its bit, sets to a quantity."""
+    """The limits that one element, given by its bit, sets for a quantity."""
 
     bit: int
     low: Rational | None
@@ -25,7 +25,7 @@ class Limit(NamedTuple):
 
 
 class Match(NamedTuple):
-    """The elements that match for certain, and those that may match (the certain ones among them)."""
+    """The elements that match for certain, and those that may match, which include the certain ones."""
 
     sure: int
     possible: int
@@ -53,16 +53,16 @@ class Axis:
         self.limits = sorted({*self._minima, *self._maxima})
 
     def at(self, value: Rational) -> int:
-        """The elements that match at this very value."""
+        """Return the elements that match at exactly this value."""
         place = bisect_left if self._inclusive else bisect_right
         return self._lowest[bisect_right(self._minima, value)] & self._highest[place(self._maxima, value)]
 
     def above(self, value: Rational) -> int:
-        """The elements that match just above this value, up to the next limit."""
+        """Return the elements that match just above this value, up to the next limit."""
         return self._lowest[bisect_right(self._minima, value)] & self._highest[bisect_right(self._maxima, value)]
 
     def between(self, low: Rational, high: Rational | None) -> Match:
-        """The elements that match everywhere, and those that match anywhere, between two values."""
+        """Return the elements that match everywhere between two values, and those that match anywhere."""
         if low == high:
             found = self.at(low)
             return Match(found, found)
@@ -77,5 +77,5 @@ class Axis:
         )
 
     def cuts(self, low: Rational, high: Rational) -> list[Rational]:
-        """The limits that lie between two values, without these."""
+        """Return the limits between two values, without these."""
         return self.limits[bisect_right(self.limits, low) : bisect_left(self.limits, high)]

@@ -1,6 +1,6 @@
-"""The cheapest and the dearest way to divide a volume of which the division is not known.
+"""The cheapest and the most expensive way to divide a volume whose division is unknown.
 
-Rules of this module: what is given back holds every division, and is one where the division is free.
+Rules of this module: the bounds contain the cost of every division; they are reached if any division is possible.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from ocpi_emsp.pricing.reckoning.money import Amount
 Bounds = tuple[Amount, Amount]
 
 MAX_LAID: Final = 4
-"""Of so many amounts and rooms every way to lay one into the other is looked at."""
+"""Most amounts and rooms for which every way to distribute the amounts is examined."""
 
 
 def along(amounts: Sequence[Rational], rows: Sequence[Sequence[Options]]) -> Bounds:
-    """Bounds of the cost of amounts that follow each other, while something else goes on, too.
+    """Return bounds of the cost of consecutive amounts, while another quantity advances through its stages.
 
-    ``rows[k][i]`` is what may apply to ``amounts[k]`` at stage ``i`` of the other thing; stages never go back. Each
-    amount is cheapest (and dearest) at one stage, so one pass over the grid finds the best of all ways.
+    ``rows[k][i]`` holds the options for ``amounts[k]`` at stage ``i``; stages never go back. Each amount is cheapest
+    (and most expensive) at one stage, so one pass over the grid finds the best of all ways.
     """
     low = _best(amounts, [[each.low for each in row] for row in rows], min)
     high = _best(amounts, [[each.high for each in row] for row in rows], max)
@@ -46,7 +46,9 @@ def _best(
 
 
 def filled(volume: Rational, rooms: Sequence[int], choices: Sequence[Options]) -> Bounds:
-    """Bounds of the cost of a time laid into stretches of the clock, each of which has room for its own length."""
+    """Return bounds of the cost of a duration spread over stretches of the clock, each of which holds its own
+    length.
+    """
     low = _filled(volume, sorted(zip((each.low for each in choices), rooms, strict=True)))
     dearest = sorted(zip((each.high for each in choices), rooms, strict=True), reverse=True)
     return low, _filled(volume, dearest)
@@ -64,12 +66,12 @@ def _filled(volume: Rational, rooms: Sequence[tuple[int, int]]) -> Amount:
 
 
 def laid(amounts: Sequence[Rational], rooms: Sequence[int], rows: Sequence[Sequence[Options]]) -> Bounds:
-    """Bounds of the cost of amounts that follow each other, laid into rooms that follow each other.
+    """Return bounds of the cost of consecutive amounts, distributed over consecutive rooms.
 
-    ``rows[k][i]`` is what may apply to ``amounts[k]`` in ``rooms[i]``. A room may stay empty in part.
+    ``rows[k][i]`` holds the options for ``amounts[k]`` in ``rooms[i]``. A room need not be full.
     """
-    # Costs are linear between the ends of amounts. So in the cheapest way each room ends at one of them, or as far from
-    # it as other rooms, each full or empty, lead.
+    # Costs are linear between the ends of amounts. So in the cheapest way each room ends at one of these ends, or at
+    # the distance from it that other rooms, each full or empty, span.
     edges = [0, *accumulate(amounts)]
     sums: set[Rational] = {0}
     for room in rooms:
@@ -97,7 +99,7 @@ def _laid(
 
 
 def _up_to(at: Rational, edges: Sequence[Rational], prices: Sequence[int]) -> Amount:
-    """The cost of what lies before a point, at a price between each two edges."""
+    """Return the cost of everything before a point, with one price between each two edges."""
     return sum(
         price * max(0, min(at, end) - begin) for price, begin, end in zip(prices, edges[:-1], edges[1:], strict=True)
     )

@@ -1,10 +1,11 @@
-"""Which prices may apply: the first element that matches, where some only may.
+"""Which prices may apply: the first matching element, where some elements only may match.
 
 Rules of this module (mod_tariffs.md 3.1, the reading ``element``):
-- elements are asked in their order: what matches for certain ends the search, what may match is a candidate;
-- with ``per_dimension`` only elements that have a price for the dimension are asked; with ``first_element`` the first
-  one that matches decides, and what it has no price for is free;
-- answers are made once for each set of elements; a tariff with too many sets is answered with all its prices.
+- elements are examined in order: an element that matches for certain ends the search, one that may match is a
+  candidate;
+- with ``per_dimension`` only elements with a price for the dimension are examined; with ``first_element`` the first
+  match decides, and dimensions that it has no price for are free;
+- the answer for each set of elements is computed once; a tariff with too many sets gets all its prices as an answer.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.pricing.reckoning.restrictions import Rate, TariffIndex
 
 MAX_LOOKS: Final = 200_000
-"""Prices that are looked at for the answers of one session."""
+"""Prices that are examined for the answers of one session."""
 MAX_CHOICES: Final = 10_000
-"""Answers that are remembered."""
+"""Answers that are cached."""
 
 
 class Options:
-    """The prices of a dimension that may apply, and whether none may."""
+    """The prices of a dimension that may apply, and whether possibly none applies."""
 
     __slots__ = ("certain", "elements", "free", "high", "low", "rate")
 
@@ -42,7 +43,7 @@ class Options:
 
 
 class Chooser:
-    """The prices that may apply, for sets of elements that match."""
+    """Returns the prices that may apply, for sets of matching elements."""
 
     def __init__(self, index: TariffIndex, readings: Readings) -> None:
         self.index = index
@@ -57,7 +58,7 @@ class Chooser:
         self._relevant: dict[str, int] = {}
 
     def relevant(self, dimension: str) -> int:
-        """The elements that are asked for a dimension: none after one without restrictions."""
+        """Return the elements that are examined for a dimension: none after one without restrictions."""
         known = self._relevant.get(dimension)
         if known is None:
             asked = self.index.priced.get(dimension, 0) if self._per_dimension else self.index.every
@@ -68,7 +69,7 @@ class Chooser:
         return known
 
     def options(self, dimension: str, sure: int, possible: int) -> Options:
-        """What may apply where these elements match for certain, and these possibly."""
+        """Return what may apply if the elements ``sure`` match for certain and ``possible`` may match."""
         key = (dimension, sure, possible)
         known = self._chosen.get(key)
         if known is None:
@@ -87,7 +88,7 @@ class Chooser:
         return self.of(dimension, priced, not sure or priced != possible)
 
     def fixed(self, dimension: str) -> Options | None:
-        """What applies at every time, if that is one and the same."""
+        """Return what applies at every time, if that never changes."""
         if dimension not in self._fixed:
             self._fixed[dimension] = self._always(dimension)
         return self._fixed[dimension]
@@ -100,7 +101,7 @@ class Chooser:
         return self.options(dimension, first, first) if first & self.index.free or not asked else None
 
     def union(self, dimension: str, several: Iterable[Options]) -> Options:
-        """What may apply where one of these does."""
+        """Return what may apply if any one of these options does."""
         found: Options | None = None
         for each in several:
             if found is None or each is found:
@@ -110,7 +111,7 @@ class Chooser:
         return found or self.of(dimension, 0, True)
 
     def everything(self, dimension: str) -> Options:
-        """Every price that a dimension may have at any time, and none if that may be."""
+        """Return every price that a dimension may have at any time, and no price if that is possible."""
         known = self._everything.get(dimension)
         if known is None:
             asked = self.relevant(dimension)
@@ -120,7 +121,7 @@ class Chooser:
         return known
 
     def of(self, dimension: str, elements: int, free: bool) -> Options:
-        """The prices of these elements."""
+        """Return the prices of these elements."""
         key = (dimension, elements, free)
         known = self._answers.get(key)
         if known is None:
@@ -132,7 +133,7 @@ class Chooser:
         return known
 
     def rates(self, dimension: str, elements: int) -> list[Rate]:
-        """The price components of these elements."""
+        """Return the price components of these elements."""
         rates = self.index.rates.get(dimension, {})
         found = []
         while elements:
@@ -143,5 +144,5 @@ class Chooser:
 
 
 def _up_to(elements: int) -> int:
-    """The bits up to the first of these."""
+    """Return the bits up to and including the first one set."""
     return ((elements & -elements) << 1) - 1

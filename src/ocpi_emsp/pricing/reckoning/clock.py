@@ -1,11 +1,11 @@
-"""Which elements the clock and the calendar of a location allow, and when that changes.
+"""Which elements the local clock and calendar allow, and when that changes.
 
 Rules of this module (mod_tariffs.md 4.5, and the readings ``wrap_day``, ``dates``, ``equal_times``):
 - times of day, dates and days of the week are local; a window is half open, and end_time 00:00 is the end of its day;
-- a window whose end lies before its start goes on after midnight;
-- a zone is asked for its offset only; where that changes, the local clock jumps and windows are looked at anew:
-  both passes of an hour that comes twice count;
-- a session of decades has many days: the steps are limited.
+- a window whose end is before its start continues after midnight;
+- a zone is only asked for its offset; when that changes, the local clock jumps and windows are evaluated again: both
+  passes of a repeated hour count;
+- the number of steps is limited, since a session of decades has many days.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from ocpi_emsp.pricing.reckoning.limits import Budget
 DAY: Final = 86400
 _WEEK: Final = frozenset(range(7))
 _THURSDAY: Final = 3  # 1970-01-01
-# A zone cannot tell its offset within a day of the first and the last moment that datetime knows.
+# A zone cannot return its offset within a day of the first and the last moment of datetime.
 _EARLIEST: Final = -62135596800 + 2 * DAY
 _LATEST: Final = 253402300800 - 2 * DAY
 
 
 class Window(NamedTuple):
-    """What one element, given by its bit, asks of the clock. Times are seconds of the day, dates days since 1970."""
+    """The clock restrictions of one element, given by its bit. Times are seconds of the day, dates days since 1970."""
 
     bit: int
     start: int | None = None
@@ -36,14 +36,14 @@ class Window(NamedTuple):
     first: int | None = None
     until: int | None = None
     days: frozenset[int] | None = None
-    """Monday is 0."""
+    """Days of the week; Monday is 0."""
     from_moment: int | None = None
-    """A local moment, in seconds since 1970, that stands for a date and its time (``dates=span``)."""
+    """A local moment, in seconds since 1970, that replaces a date and its time (``dates=span``)."""
     to_moment: int | None = None
 
 
 class Slice(NamedTuple):
-    """A stretch of time, with the elements that the clock allows."""
+    """A stretch of time, with the elements that the clock allows in it."""
 
     start: int
     end: int
@@ -51,7 +51,7 @@ class Slice(NamedTuple):
 
 
 class Clock:
-    """The elements that are allowed at each moment."""
+    """Returns the elements that are allowed at each moment."""
 
     def __init__(self, windows: list[Window], every: int, yesterday: bool, zone: tzinfo) -> None:
         self.elements = sum(each.bit for each in windows)
@@ -69,11 +69,11 @@ class Clock:
         self._known = Slice(0, 0, 0)
 
     def at(self, time: int) -> int:
-        """The elements that are allowed at a moment."""
+        """Return the elements that are allowed at a moment."""
         return self._local(time + self._offset(time))
 
     def slices(self, start: int, end: int, budget: Budget) -> list[Slice]:
-        """The stretches between two moments in which nothing changes. Raises TooManySteps."""
+        """Return the stretches between two moments within which nothing changes. Raises TooManySteps."""
         if start >= end:
             return [Slice(start, start, self.at(start))]
         known = self._known
@@ -103,7 +103,7 @@ class Clock:
             time = following
 
     def _following(self, local: int) -> int:
-        """The next local moment at which something may change."""
+        """Return the next local moment at which something may change."""
         day, time = divmod(local, DAY)
         place = bisect_right(self._times, time)
         following = day * DAY + (self._times[place] if place < len(self._times) else DAY)
@@ -112,7 +112,7 @@ class Clock:
         return min(following, int(moments[place])) if place < len(moments) else following
 
     def _jump(self, start: int, end: int, offset: int) -> int:
-        """The first second after ``start`` at which the offset is another one."""
+        """Return the first second after ``start`` with another offset."""
         while end - start > 1:
             middle = (start + end) // 2
             if self._offset(middle) == offset:
@@ -145,14 +145,15 @@ class Clock:
 
 
 def _axis(limits: Iterable[tuple[int, int | None, int | None]], every: int) -> Axis | None:
-    """Limits of local dates or moments: the first is inclusive, the last is not."""
+    """Return an axis of local dates or moments: the first limit is inclusive, the second exclusive."""
     found = [Limit(*each) for each in limits if each[1] is not None or each[2] is not None]
     return Axis(found, every, inclusive=False) if found else None
 
 
 def _by_time(windows: list[Window], times: list[int], every: int) -> tuple[list[int], list[int]]:
-    """For each time from which on something changes: the elements in a window of today, and those in one that began
-    the day before."""
+    """Return two lists of elements, by the times at which something changes: those in a window of today, and those in a
+    window that began the day before.
+    """
     changes = {time: [0, 0, 0] for time in times}
     inside, wrapped = every, 0
     for each in windows:

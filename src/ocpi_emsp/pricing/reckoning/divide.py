@@ -1,11 +1,11 @@
-"""A charging period divided among prices, exactly where that can be known, else between bounds.
+"""A charging period divided among prices, exactly if possible, otherwise between bounds.
 
 Rules of this module (the readings ``boundary`` and ``duration``; docs/how-to/audit-bills.md):
-- energy is exact by levels of kWh where the clock changes no price of it; a time that fills its period is exact by
-  the clock; otherwise every division is possible;
-- parking comes after charging, so it sees the energy of the whole period;
-- ``period_start`` looks at the state at the start; ``proportional`` lets everything flow evenly by the clock;
-- what a limit of work leaves out is one part with every price that the dimension has.
+- energy is divided exactly by levels of kWh if the clock changes none of its prices; a duration that fills its period
+  is divided exactly by the clock; otherwise every division is possible;
+- parking comes after charging, so it is priced with the energy of the whole period;
+- ``period_start`` uses the state at the start; ``proportional`` assumes that everything flows evenly by the clock;
+- a volume beyond the work limit becomes one part with every price that the dimension has.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ocpi_emsp.pricing.reckoning.spans import Count, Span
 
 
 class Section(NamedTuple):
-    """A stretch of one quantity in which no restriction on it changes."""
+    """A stretch of one quantity within which no restriction on it changes."""
 
     amount: Rational
     sure: int
@@ -50,7 +50,7 @@ class Divider:
         self._known_base: tuple[Span, str, Match] | None = None
 
     def parts(self, span: Span, dimension: str) -> list[Part]:
-        """The parts of a dimension in a span, in the order of time."""
+        """Return the parts of a dimension in a span, in the order of time."""
         volume = span.volume(dimension)
         if not volume:
             return []
@@ -69,7 +69,7 @@ class Divider:
             return [self._coarse(span, dimension, volume)]
 
     def steady(self, span: Span, dimension: str) -> Options | None:
-        """What may apply in a span in which no limit is passed: the most common case, so it is looked at first."""
+        """Return the options of a span within which no limit is passed; the most common case, so it is tried first."""
         if not span.looked_at:
             span.looked_at = True
             span.steady = self._state(span)
@@ -81,7 +81,7 @@ class Divider:
         return self.chooser.options(dimension, span.steady & base.sure, span.steady & base.possible)
 
     def _state(self, span: Span) -> int | None:
-        """The elements that the clock, the energy and the duration allow in all of a span; None if that changes."""
+        """Return the elements that clock, energy and duration allow in all of a span; None if that changes."""
         clock, energy, duration = self.index.clock, self.index.energy, self.index.duration
         if self.boundary == "period_start" or span.energy[2] or (duration is not None and self.by_dimension):
             return None
@@ -145,7 +145,7 @@ class Divider:
         counted: list[Section],
         levels: list[Section],
     ) -> list[Part]:
-        """A time that does not fill its period, laid into the stretches of the clock in every way."""
+        """Return a duration that does not fill its period, with bounds over every way to place it on the clock."""
         if not self.budget.spend(len(slices) * len(counted) * len(levels)):
             return [self._coarse(span, dimension, volume)]
         choices = [self.cell(span, dimension, each, counted, levels) for each in slices]
@@ -173,7 +173,7 @@ class Divider:
         cross: Sequence[Section],
         third: Sequence[Section] | None = None,
     ) -> list[Part]:
-        """Amounts that follow each other, while something else goes on, too; the third thing is at any stage."""
+        """Return consecutive amounts while a second quantity advances; the third may be at any stage."""
         third = third or [self._one(span)]
         if len(own) == len(cross) == len(third) == 1:
             options = self.cell(span, dimension, own[0], cross, third)
@@ -196,7 +196,7 @@ class Divider:
         return found
 
     def _open(self, span: Span, dimension: str, rows: list[tuple[Section, Sequence[Options]]]) -> Part:
-        """One part for all that is not certain."""
+        """Return one part for all uncertain amounts."""
         cells = [each for _, row in rows for each in row]
         amounts = [section.amount for section, _ in rows]
         options = self.chooser.union(dimension, cells)
@@ -206,7 +206,7 @@ class Divider:
         return part
 
     def cell(self, span: Span, dimension: str, own: Section, *others: Sequence[Section]) -> Options:
-        """What may apply in a section of one quantity, at any stage of others."""
+        """Return the options in a section of one quantity, at any stage of the others."""
         sure, possible = self._base(span, dimension)
         sure, possible = sure & own.sure, possible & own.possible
         return self.chooser.union(dimension, self._stages(dimension, sure, possible, others))
@@ -228,7 +228,7 @@ class Divider:
         return part
 
     def _base(self, span: Span, dimension: str) -> Match:
-        """What the power allows, and what cannot be read leaves open."""
+        """Return the elements that the power allows; unreadable restrictions leave theirs open."""
         known = self._known_base
         if known is not None and known[0] is span and known[1] == dimension:
             return known[2]
@@ -241,7 +241,7 @@ class Divider:
         return match
 
     def at_start(self, span: Span, dimension: str) -> Options:
-        """What may apply at the very start of a span."""
+        """Return the options at the very start of a span."""
         sure, possible = self._base(span, dimension)
         clock, energy, duration = self.index.clock, self.index.energy, self.index.duration
         if clock is not None:
@@ -257,7 +257,7 @@ class Divider:
         return self.chooser.options(dimension, sure, possible)
 
     def slices(self, span: Span, dimension: str, more: Iterable[int] = ()) -> list[Section]:
-        """The stretches of a span by the clock, by the duration of the session, and by further moments."""
+        """Return the stretches of a span by the clock, the duration of the session, and further moments."""
         clock, relevant = self.index.clock, self.chooser.relevant(dimension)
         if clock is not None and relevant & clock.elements:
             if span.by_clock is None:
@@ -274,7 +274,9 @@ class Divider:
         return _cut(found, more)
 
     def _counted_slices(self, span: Span, dimension: str) -> list[Section]:
-        """The stretches of a span that a time fills: charging (or parking) passes its limits at known moments."""
+        """Return the stretches of a span that a duration fills: charging (or parking) passes its limits at known
+        moments.
+        """
         duration = self.index.duration
         if duration is None or not self.by_dimension or dimension == SESSION_TIME:
             return self.slices(span, dimension)
@@ -289,7 +291,7 @@ class Divider:
         ]
 
     def levels(self, span: Span, dimension: str) -> list[Section]:
-        """The stretches of a span by the levels of energy; for parking, the one at its end."""
+        """Return the stretches of a span by the levels of energy; for parking, the one at its end."""
         axis = self.index.energy
         if axis is None or not self.chooser.relevant(dimension) & axis.elements:
             return [self._one(span)._replace(amount=span.wh)]
@@ -300,14 +302,14 @@ class Divider:
         return _sections(axis, span.energy, span)
 
     def _counted(self, span: Span, dimension: str) -> list[Section]:
-        """The stretches of a span by the duration of charging, or of parking."""
+        """Return the stretches of a span by the duration of charging, or of parking."""
         axis = self.index.duration
         if not self.by_dimension or axis is None or dimension in (FLAT, SESSION_TIME):
             return [self._one(span)]
         return _sections(axis, span.parked if dimension == PARKING_TIME else span.charged, span)
 
     def flow(self, span: Span, dimension: str, volume: Rational) -> list[Section]:
-        """The stretches of a span in which everything flows evenly."""
+        """Return the stretches of a span in which everything flows evenly."""
         slices, levels, counted = self.slices(span, dimension), self._levels_of_flow(span, dimension), []
         if self.by_dimension and self.index.duration is not None:
             counted = self._counted(span, dimension)
@@ -339,7 +341,7 @@ class Divider:
         return Section(span.length, self._all, self._all, span.start, span.end)
 
     def causes(self, span: Span, dimension: str, cells: Sequence[Options]) -> tuple[tuple[str, str], ...]:
-        """Why a price is not certain: codes and pointers."""
+        """Return why a price is uncertain: codes and pointers."""
         found: dict[tuple[str, str], None] = {}
         open_cells = [each for each in cells if not each.certain]
         maybe = 0
@@ -358,7 +360,7 @@ class Divider:
 
 
 def _power(span: Span, dimension: str) -> Range:
-    """The power while a dimension is measured: there is none while an EV parks."""
+    """Return the power while a dimension is measured; it is 0 while an EV parks."""
     if dimension == PARKING_TIME:
         return 0, 0
     low, high = span.power
@@ -370,7 +372,7 @@ def _pointer(span: Span) -> str:
 
 
 def _append(parts: list[Part], part: Part) -> None:
-    """Add a part, to the last one where that is at the same price."""
+    """Add a part, merged with the last one if both have the same price."""
     last = parts[-1] if parts else None
     if last is not None and last.options is part.options:
         last.volume += part.volume
@@ -398,7 +400,7 @@ def _masked(section: Section, match: Match) -> Section:
 
 
 def _elapsed(axis: Axis, section: Section, start: int) -> Match:
-    """What the duration of the session allows in a stretch between its limits."""
+    """Return the elements that the session's duration allows in a stretch between its limits."""
     since = section.start - start
     return _same(axis.above(since) if section.end > section.start else axis.at(since))
 
@@ -409,7 +411,7 @@ def _start_of(axis: Axis, count: Count) -> Match:
 
 
 def _sections(axis: Axis, count: Count, span: Span) -> list[Section]:
-    """A count from limit to limit; one point where it does not grow."""
+    """Return a count in sections from limit to limit; a single point if it does not grow."""
     first, last, vague = count
     if vague:
         return [Section(last - first, *axis.between(first, last), span.start, span.end)]
@@ -424,7 +426,7 @@ def _sections(axis: Axis, count: Count, span: Span) -> list[Section]:
 
 
 def _cut(sections: list[Section], moments: Iterable[int]) -> list[Section]:
-    """Sections cut at these moments."""
+    """Return the sections, cut at these moments."""
     cuts = sorted(moments)
     if not cuts:
         return sections
@@ -441,7 +443,7 @@ def _cut(sections: list[Section], moments: Iterable[int]) -> list[Section]:
 
 
 def _run(sections: Sequence[Section], length: int | None) -> list[tuple[Fraction, Section]]:
-    """Where each section begins, as a part of 1."""
+    """Return the start of each section, as a fraction of the whole."""
     total = sum(each.amount for each in sections) if length is None else length
     found, at = [], Fraction(0)
     for each in sections:

@@ -1,12 +1,12 @@
-"""Which FLAT fees a session pays: a question of states at moments, not of volumes.
+"""Which FLAT fees a session pays: depends on states at moments, not on volumes.
 
 Rules of this module (mod_tariffs.md 4.4, the reading ``flat``):
-- ``session``: the first fee that is active, once; a later one is not charged;
+- ``session``: the first active fee, once; later ones are not charged;
 - ``each_component``: each fee that is ever active, once; of several that may be active at a moment at least one is,
   unless none may be;
-- ``each_period``: the one that is active at the start of each period; ``dimension``: that one, as often as the
-  period reports FLAT;
-- on an unknown way through a period each stretch of the clock is passed, and each level of energy.
+- ``each_period``: the active fee at the start of each period; ``dimension``: the same, as often as the period reports
+  FLAT;
+- on an unknown way through a period each stretch of the clock and each level of energy is passed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ocpi_emsp.pricing.reckoning.spans import Span
 from ocpi_emsp.pricing.session.metered import Metered
 
 MAX_FEES: Final = 8
-"""Of so many fees every choice is looked at for the least that is due."""
+"""Most fees for which every combination is examined for the least amount due."""
 
 
 class Fees:
@@ -36,7 +36,7 @@ class Fees:
         self._spans = [span for span in spans if span.position is not None]
 
     def parts(self, reading: str) -> list[Part]:
-        """The fees under a reading."""
+        """Return the fees under a reading."""
         if not self._chooser.index.priced.get(FLAT):
             return []
         if reading == "session":
@@ -46,13 +46,13 @@ class Fees:
         return list(self._of_periods(by_volume=reading == "dimension"))
 
     def stages(self, dimension: str) -> Iterator[tuple[Span, Options]]:
-        """What may be active: on every way through the session one of each is passed."""
+        """Yield sets of options; every way through the session passes at least one option of each set."""
         for span, grid in self._grids(dimension):
             for options in self._passed(grid, dimension):
                 yield span, options
 
     def _grids(self, dimension: str) -> Iterator[tuple[Span, list[list[Options]]]]:
-        """What may be active in each span: by stretches of the clock, and in each of them by levels of energy."""
+        """Yield the options in each span: by stretches of the clock, and in each of them by levels of energy."""
         for span in self._spans:
             fixed = self._chooser.fixed(dimension)
             if fixed is not None:
@@ -70,11 +70,11 @@ class Fees:
             return [options for row in grid for options in row]
         union = self._chooser.union
         columns = [union(dimension, [row[place] for row in grid]) for place in range(len(grid[0]))]
-        # The first cell and the last one are passed, and one of each row and of each column.
+        # Every way passes the first and the last cell, and one cell of each row and of each column.
         return [grid[0][0], *(union(dimension, row) for row in grid), *columns, grid[-1][-1]]
 
     def _grid(self, span: Span, dimension: str) -> list[list[Options]]:
-        """What may be active by stretches of the clock, one after the other, and levels of energy: both go on."""
+        """Return the options by consecutive stretches of the clock and, in each, levels of energy; both advance."""
         divider = self._divider
         if divider.boundary == "period_start" or (divider.boundary == "proportional" and not span.length):
             return [[divider.at_start(span, dimension)]]
@@ -127,7 +127,7 @@ class Fees:
         return found
 
     def _narrow(self, fees: Sequence[Part], due: Iterable[int], prices: Mapping[int, int]) -> None:
-        """At a moment at which each fee is only possible one of several may be due for certain."""
+        """Narrow the bounds: if no single fee is certain at a moment, one of several may still be due for certain."""
         unsure = sorted((part for part in fees if not part.options.certain), key=lambda part: part.high - part.low)
         if unsure:
             sure = sum(part.options.elements for part in fees if part.options.certain)
@@ -150,9 +150,9 @@ class Fees:
 
 
 def _first_of(grid: Sequence[Sequence[Options]]) -> tuple[int, bool]:
-    """The fees that may be the first on a way through a grid, and whether there may be none.
+    """Return the fees that may be the first on a way through a grid, and whether possibly none is.
 
-    A way begins at the first cell and ends at the last one; from each it goes on in one direction, or in both at once.
+    A way begins at the first cell and ends at the last one; each step advances in one direction, or in both at once.
     """
     elements = 0
     before: list[bool] = []
@@ -168,11 +168,11 @@ def _first_of(grid: Sequence[Sequence[Options]]) -> tuple[int, bool]:
 
 
 def least_due(due: Iterable[int], prices: Mapping[int, int]) -> int:
-    """The least that is due, if of each of these sets of fees one is: exactly for a few fees, else not more than that.
+    """Return the least amount due if one fee of each set is due: exact for a few fees, otherwise a lower bound.
 
     Args:
         due: Sets of fees, a bit each.
-        prices: What each of them costs; those that cost nothing, or less, are due wherever they may be.
+        prices: The price of each fee; fees that cost 0 or less are due wherever they may be.
     """
     freely = sum(bit for bit, price in prices.items() if price <= 0)
     sets = {each for each in due if not each & freely}
@@ -187,7 +187,7 @@ def least_due(due: Iterable[int], prices: Mapping[int, int]) -> int:
 
 
 def _apart(sets: Iterable[int], prices: Mapping[int, int]) -> int:
-    """What sets that have no fee in common cost at least."""
+    """Return a lower bound: the cost of sets that have no fee in common."""
     cost = seen = 0
     for each in sorted(sets, key=lambda each: (each.bit_count(), each)):
         if not each & seen:
@@ -203,7 +203,7 @@ def _bits(elements: int) -> Iterator[int]:
 
 
 def ever_active(fees: Fees, dimension: str) -> int:
-    """The elements that may be active at some time of the session and have a price of this type."""
+    """Return the elements that may be active at some time of the session and have a price of this type."""
     found = 0
     for _, options in fees.stages(dimension):
         found |= options.elements

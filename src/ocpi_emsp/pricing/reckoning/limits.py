@@ -1,19 +1,19 @@
-"""How much work one session may make, and what is said where that is not enough."""
+"""How much work one session may cause, and what is reported beyond that."""
 
 from __future__ import annotations
 
 from typing import Final
 
 MAX_CELLS: Final = 10_000
-"""Divisions (stretches of the clock times levels of energy) that are looked at in one session."""
+"""Divisions (stretches of the clock times levels of energy) that are examined in one session."""
 
 
 class TooManySteps(Exception):
-    """There is more to look at than the session's budget allows: the caller goes on with wider bounds."""
+    """The session's budget is used up: the caller continues with wider bounds."""
 
 
 class Budget:
-    """The divisions that may still be looked at. A period without a division costs nothing."""
+    """The divisions that may still be examined. A period without a division costs nothing."""
 
     __slots__ = ("exceeded", "left")
 
@@ -22,7 +22,7 @@ class Budget:
         self.exceeded = False
 
     def spend(self, cells: int) -> bool:
-        """Take so many, if there are so many left."""
+        """Spend that many, if there are enough left."""
         if cells <= 1:
             return True
         if cells > self.left:
@@ -32,7 +32,7 @@ class Budget:
         return True
 
     def step(self) -> None:
-        """Take one. Raises TooManySteps if there is none left."""
+        """Spend one. Raises TooManySteps if there is none left."""
         if not self.left:
             self.exceeded = True
             raise TooManySteps

@@ -1,8 +1,8 @@
 """The lines of a bill, from its parts.
 
 Rules of this module:
-- costs of lines add up to the exact total: one that has no end as a decimal (a third) is cut, and the last such line
-  takes what is left;
+- the costs of lines add up to the exact total: a cost without a finite decimal (a third) is cut, and the last such line
+  takes the remainder;
 - each line says why its price applies, in the words of the tariff.
 """
 
@@ -23,7 +23,7 @@ from ocpi_emsp.pricing.reckoning.restrictions import ENERGY, FLAT
 from ocpi_emsp.pricing.result import Line
 
 PLACES: Final = 12
-"""A cost without an end is cut after so many decimals, or at the last one of the total if that has more."""
+"""Decimals of a cost that is cut; more if the total has more."""
 
 _UNITS: Final = {FLAT: "", ENERGY: "Wh"}
 _NAMES: Final = (
@@ -41,7 +41,7 @@ _NAMES: Final = (
 
 
 class _Price(NamedTuple):
-    """What the lines with the same options have in common."""
+    """What lines with the same options have in common."""
 
     price: Decimal | None
     step_size: int | None
@@ -51,7 +51,7 @@ class _Price(NamedTuple):
 
 
 class Lines:
-    """Makes the lines of one session under one tariff."""
+    """Creates the lines of one session under one tariff."""
 
     def __init__(self, tariff: Tariff, chooser: Chooser) -> None:
         self._tariff, self._chooser, self._money = tariff, chooser, chooser.index.money
@@ -59,7 +59,7 @@ class Lines:
         self._moments: dict[int, datetime] = {}
 
     def of(self, parts: Sequence[Part], total: Amount | None) -> tuple[Line, ...]:
-        """A line for each part; ``total`` is the exact sum, None where only bounds are known."""
+        """Return a line for each part; ``total`` is the exact sum, None if only bounds are known."""
         costs = self._costs(parts, total)
         return tuple([self._line(part, cost) for part, cost in zip(parts, costs, strict=True)])
 
@@ -108,9 +108,9 @@ class Lines:
         return _Price(price, None, None, None, why)
 
     def _costs(self, parts: Sequence[Part], total: Amount | None) -> list[Decimal | None]:
-        """The cost of each part as a decimal; None where it is not certain.
+        """Return the cost of each part as a decimal; None if it is uncertain.
 
-        A total may be certain where its parts are not, by a block that is full either way: then one of the ways is
+        A total may be certain although its parts are not, because a block is full either way: then one of the ways is
         shown.
         """
         money = self._money
@@ -122,7 +122,7 @@ class Lines:
         whole = money.decimal(total)
         exponent = whole.as_tuple().exponent
         scale = 10 ** max(PLACES, -exponent if isinstance(exponent, int) else 0)
-        # The total itself may have no end: what its lines add up to is what is shown of it.
+        # The total may have no finite decimal either: the lines add up to what is shown of it.
         left = Fraction(whole) - money.exact(sum(part.low for part in parts if money.ends(part.low)))
         cuts: list[Fraction] = []
         for part in endless[:-1]:
@@ -145,7 +145,7 @@ class Lines:
 
 
 def restrictions(asked: TariffRestrictions | None) -> str:
-    """The restrictions of an element in a few words."""
+    """Return the restrictions of an element in a few words."""
     if asked is None:
         return "no restrictions"
     found = [f"{name} {_plain(value)}" for name in _NAMES if (value := getattr(asked, name)) is not None]

@@ -15,7 +15,7 @@ Amount: TypeAlias = Rational
 
 
 class MoneyUnit:
-    """The unit of a tariff: one part in ``unit`` of its currency, which is a power of ten and what is left of it."""
+    """The unit of a tariff: 1/``unit`` of its currency; ``unit`` is a power of ten times a remaining factor."""
 
     __slots__ = ("_places", "_rest", "unit")
 
@@ -27,22 +27,22 @@ class MoneyUnit:
         self.unit: int = self._rest * 10**self._places
 
     def of(self, amount: Rational) -> int:
-        """A price in this unit."""
+        """Return a price in this unit."""
         return int(amount * self.unit)
 
     def exact(self, amount: Amount) -> Fraction:
-        """An amount in the currency itself."""
+        """Return an amount in the currency itself."""
         return Fraction(amount.numerator, amount.denominator * self.unit)
 
     def ends(self, amount: Amount) -> bool:
-        """True if an amount in the currency ends as a decimal."""
+        """Return True if an amount in the currency has a finite decimal."""
         if isinstance(amount, int):
             return bool(amount % self._rest == 0)
         exact = self.exact(amount).denominator
         return bool(exact == 2 ** prime_power(exact, 2) * 5 ** prime_power(exact, 5))
 
     def decimal(self, amount: Amount) -> Decimal:
-        """An amount in the currency as a decimal: exact where it ends."""
+        """Return an amount in the currency as a decimal: exact if it is finite."""
         if isinstance(amount, int) and amount % self._rest == 0:
             return scaled(amount // self._rest, self._places)
         return decimal(self.exact(amount))

@@ -10,7 +10,7 @@ from ocpi_emsp.pricing.reckoning.money import Amount
 
 
 class Part:
-    """A volume and what it costs, between two bounds that are equal where it is certain."""
+    """A volume and its cost, between two bounds that are equal if the cost is certain."""
 
     __slots__ = (
         "added",
@@ -48,10 +48,10 @@ class Part:
 
 
 def bound(group: Sequence[Part], low: Amount, high: Amount) -> None:
-    """Give a group of parts these bounds.
+    """Set the bounds of a group of parts.
 
-    The last part takes what is wider than before; where it is narrower, the later parts do, each as far as its own
-    bounds stay in order.
+    If the group's bounds become wider, the last part takes the difference; if narrower, the later parts do, each
+    without its own bounds crossing.
     """
     more, less = high - sum(part.high for part in group), low - sum(part.low for part in group)
     group[-1].high += max(0, more)
@@ -64,7 +64,7 @@ def bound(group: Sequence[Part], low: Amount, high: Amount) -> None:
 
 
 def raise_lows(group: Sequence[Part], amount: Amount) -> None:
-    """Add an amount to the lower bound of a group, where its parts leave room, the later ones first."""
+    """Raise the lower bound of a group by an amount, as far as the bounds of its parts allow, later parts first."""
     for part in reversed(group):
         if amount <= 0:
             return

@@ -1,9 +1,9 @@
-"""The power of a charging period, between bounds: 2.1.1 reports currents, and its restrictions speak of power.
+"""Bounds of the power of a charging period: 2.1.1 reports currents, and its restrictions refer to power.
 
 Rules of this module (mod_cdrs.md 4.3, mod_tariffs.md 4.5, the reading ``power``):
 - ``current``: amperes times the voltage of the connector (line to neutral) times its phases, in W;
-- ``ampere``: the amperes themselves are compared, as the specification's complex example does;
-- ``mean``: energy by time; a current that is not reported lies between 0 and what the connector gives.
+- ``ampere``: the amperes themselves are compared, as in the specification's complex example;
+- ``mean``: energy divided by time; a current that is not reported is between 0 and the connector's maximum.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from ocpi_emsp.pricing.exact import Rational
 from ocpi_emsp.pricing.session.metered import Metered, MeteredPeriod
 
 Range: TypeAlias = tuple[Rational, Rational | None]
-"""From the first to the second; None stands for no upper bound."""
+"""A lower and an upper bound; None stands for no upper bound."""
 
 UNKNOWN: Range = (0, None)
 
 
 def power(metered: Metered, period: MeteredPeriod, reading: str) -> Range:
-    """The power of a period while it charges, in W; in A if the reading is ``ampere``."""
+    """Return the power of a period while it charges, in W; in A if the reading is ``ampere``."""
     if reading == "mean":
         return _mean(period)
     if reading == "ampere":

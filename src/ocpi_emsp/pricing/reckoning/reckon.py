@@ -1,9 +1,9 @@
 """What a session costs under one tariff: exactly, or between two bounds.
 
 Rules of this module (docs/how-to/audit-bills.md, docs/spec-choices.md):
-- money and volumes are exact until the comparison; bounds hold every division that the CDR leaves open;
-- a price of a type that is not known has no volume: the cost is open to one side;
-- work is linear in periods and elements; divisions have a limit with a name.
+- money and volumes are exact until the comparison; bounds contain every division that the CDR leaves open;
+- a price of an unknown type has no volume: the cost is unbounded on one side;
+- work is linear in periods and elements; divisions have a named limit.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ from ocpi_emsp.pricing.result import Line, Reason, text
 from ocpi_emsp.pricing.session.metered import Metered
 
 MAX_PLACES = 5
-"""So many places of a reason are given; more are counted."""
+"""Places that a reason names; further ones are counted."""
 
 
 @frozen
 class Reckoning:
-    """What a session costs: from ``low`` to ``high``, None for no bound."""
+    """The cost of a session, from ``low`` to ``high``; None for no bound."""
 
     low: Fraction | None
     high: Fraction | None
     lines: tuple[Line, ...]
     reasons: tuple[Reason, ...]
-    """Their pointers lead into the CDR, or, where they begin with ``/elements``, into the tariff."""
+    """Reasons; their pointers refer to the CDR or, if they begin with ``/elements``, to the tariff."""
 
 
 def reckon(
     metered: Metered, tariff: Tariff, readings: Readings, zone: tzinfo | None, cells: int = MAX_CELLS
 ) -> Reckoning:
-    """What a session costs under a tariff. ``zone`` is that of the location; None where no price asks for it.
+    """Return the cost of a session under a tariff. ``zone`` is that of the location; None if no price needs it.
 
-    ``cells``: so many divisions are looked at.
+    ``cells`` is the number of divisions that may be examined.
     """
     index = TariffIndex(tariff, readings, zone or UTC)
     if index.absurd is not None:
@@ -97,7 +97,7 @@ def _reckoning(
 
 
 def _causes(parts: Iterable[Part]) -> dict[tuple[str, str], list[Part]]:
-    """Codes and pointers, each with the parts that it concerns."""
+    """Return codes and pointers, each with the parts that it concerns."""
     found: dict[tuple[str, str], list[Part]] = {}
     for part in parts:
         for cause in part.causes:
@@ -106,7 +106,7 @@ def _causes(parts: Iterable[Part]) -> dict[tuple[str, str], list[Part]]:
 
 
 def _open_types(fees: Fees, index: TariffIndex, dimensions: Sequence[str]) -> list[Rate]:
-    """The components of a type that is not known, and that may apply at some time."""
+    """Return the components of an unknown type that may apply at some time."""
     found: list[Rate] = []
     for dimension, rates in index.rates.items():
         if dimension in (*dimensions, FLAT) or not any(rate.price for rate in rates.values()):
@@ -117,7 +117,7 @@ def _open_types(fees: Fees, index: TariffIndex, dimensions: Sequence[str]) -> li
 
 
 def _negative_steps(parts: Iterable[Part], chooser: Chooser, readings: Readings) -> Rate | None:
-    """The first component that is used and has a step_size below 0."""
+    """Return the first used component with a step_size below 0."""
     if readings.step == "none" and readings.price_unit != "step":
         return None
     negative = {
@@ -152,7 +152,7 @@ def _reasons(found: Mapping[tuple[str, str], Sequence[Part]], chooser: Chooser) 
 
 
 def _concerned(parts: Sequence[Part], chooser: Chooser) -> str:
-    """The dimensions that a reason concerns, with the prices that each may have."""
+    """Return the dimensions that a reason concerns, with the prices that each may have."""
     named: dict[str, set[Decimal]] = {}
     for part in parts:
         prices = named.setdefault(part.dimension, set())
@@ -162,7 +162,7 @@ def _concerned(parts: Sequence[Part], chooser: Chooser) -> str:
     each = []
     for dimension, prices in named.items():
         listed = [str(text(price)) for price in sorted(prices)]
-        # Of many prices the lowest and the highest say enough.
+        # Of many prices, only the lowest and the highest are named.
         each.append(
             f"{dimension} at {' or '.join(listed) if len(listed) <= MAX_PLACES else f'{listed[0]} to {listed[-1]}'}"
         )

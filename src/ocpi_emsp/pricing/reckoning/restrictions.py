@@ -1,9 +1,9 @@
-"""A tariff made ready to be asked: its prices by dimension, and its restrictions as limits and windows.
+"""A tariff prepared for look-ups: its prices by dimension, and its restrictions as limits and windows.
 
 Rules of this module (mod_tariffs.md 4.2 to 4.5):
 - of two components for one dimension in an element the first counts;
-- a restriction that is not one of 2.1.1, or cannot be read, may match or not: its element is never certain;
-- it is made once for a session; what it holds does not change.
+- a restriction that is unknown to 2.1.1 or unreadable may match or not: its element is never certain;
+- it is created once for a session and does not change.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ TIME: Final = "TIME"
 PARKING_TIME: Final = "PARKING_TIME"
 FLAT: Final = "FLAT"
 SESSION_TIME: Final = "SESSION_TIME"
-"""A type of hubs: charging and parking at one price (the reading ``session_time``)."""
+"""A type that hubs use: charging and parking at one price (the reading ``session_time``)."""
 
 UNITS: Final = {ENERGY: 1000, TIME: 3600, PARKING_TIME: 3600, SESSION_TIME: 3600, FLAT: 1}
-"""How many Wh or seconds a price is for."""
+"""The Wh or seconds that a price is for."""
 
 _DAYS: Final = {day: place for place, day in enumerate(DayOfWeek)}
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
@@ -39,11 +39,11 @@ _EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
 class Unread(ValueError):
-    """A restriction cannot be read."""
+    """A restriction is unreadable."""
 
 
 class Rate:
-    """A price component, and where it stands. Two are the same only if they are one."""
+    """A price component and its place. Two rates are only equal if they are the same component."""
 
     __slots__ = ("component", "dimension", "each", "element", "price", "step")
 
@@ -55,7 +55,7 @@ class Rate:
 
 
 class TariffIndex:
-    """The elements of a tariff by what they price and what they ask. An element is a bit."""
+    """The elements of a tariff by their prices and restrictions. An element is a bit."""
 
     __slots__ = (
         "absurd",
@@ -133,7 +133,7 @@ class TariffIndex:
         try:
             window = _window(asked, bit, readings)
         except Unread:
-            # Nothing of the clock is regarded then: the element may match at any time.
+            # Then no clock restriction is used: the element may match at any time.
             self.unread |= bit
             return
         if window is None:
@@ -143,7 +143,7 @@ class TariffIndex:
 
 
 def _unit(dimension: str, step: int, readings: Readings) -> int:
-    """What the price is for: a kWh or an hour, or a block of ``step_size`` where a hub says so."""
+    """Return what the price is for: a kWh or an hour, or a block of ``step_size`` if a hub prices blocks."""
     if readings.price_unit == "step" and step > 0 and dimension != FLAT:
         return step
     return UNITS.get(dimension, 1)
@@ -181,7 +181,7 @@ def _axis(limits: list[Limit], every: int, inclusive: bool) -> Axis | None:
 
 
 def _window(asked: TariffRestrictions, bit: int, readings: Readings) -> Window | None:
-    """What is asked of the clock; None if no moment can match. Raises Unread."""
+    """Return the clock restrictions; None if no moment can match. Raises Unread."""
     start, end = _time(asked.start_time), _time(asked.end_time)
     first, until = _date(asked.start_date), _date(asked.end_date)
     days = _days(asked.day_of_week)

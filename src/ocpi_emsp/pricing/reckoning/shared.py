@@ -1,10 +1,10 @@
-"""What blocks bill for a volume that several prices share, where how much is at which price is not known.
+"""What blocks bill for a volume that several prices share, if its division among them is unknown.
 
 Rules of this module:
-- the volume may be divided in any way: a limit of power, for one, is passed several times within a period;
-- what a price bills for certain stands before it: the room that is left in its last block costs nothing more;
-- bounds hold every division. Of two prices they are what a division gives, unless their blocks fit together only
-  after many of them (``MAX_LOOKS``); of more, each may add a block that no division fits beside the others.
+- the volume may be divided in any way: a power limit, for example, may be passed several times within a period;
+- each price first bills its certain volume: the room left in the last block of it is free;
+- bounds contain every division. For two prices they are reached by a division, unless their blocks only fit together
+  after many of them (``MAX_LOOKS``); for more, each price may add a block that no division fits beside the others.
 """
 
 from __future__ import annotations
@@ -17,42 +17,43 @@ from ocpi_emsp.pricing.exact import Rational
 from ocpi_emsp.pricing.reckoning.money import Amount
 
 MAX_LOOKS: Final = 10
-"""So many blocks of the dearest, or cheapest, price are given up one by one for those of others."""
+"""Blocks of the most expensive, or cheapest, price that are exchanged one by one for those of others."""
 
 
 class Share(NamedTuple):
     """A price that bills part of a volume."""
 
     each: int
-    """What a Wh or a second costs."""
+    """The price of one Wh or second."""
     step: int
     certain: Rational
-    """The volume that it bills for certain."""
+    """The volume that the price bills for certain."""
 
     @property
     def room(self) -> Rational:
-        """What its last block has room for."""
+        """Return the room that is left in its last block."""
         return -self.certain % self.step if self.step > 0 else 0
 
     @property
     def block(self) -> int:
-        """What a block costs; 0 where there are none."""
+        """Return the price of a block; 0 if there are no blocks."""
         return self.each * max(0, self.step)
 
     def cost(self, volume: Rational = 0) -> Amount:
-        """What it bills for its certain volume and for more."""
+        """Return the cost of its certain volume plus ``volume``."""
         return self.each * blocks(self.certain + volume, self.step)
 
 
 def blocks(volume: Rational, step: int) -> Rational:
-    """A volume in whole blocks."""
+    """Return a volume in whole blocks."""
     return volume + -volume % step if step > 0 else volume
 
 
 def highest(volume: Rational, shares: Sequence[Share], unit: int, *, free: bool) -> Amount:
-    """The most that all of these bill together for a volume, certain ones included.
+    """Return the most that all shares bill together for a volume, certain volumes included.
 
-    ``unit`` is the least part of the volume: a second, or 0 for energy. ``free``: some of it, or all, may cost nothing.
+    ``unit`` is the smallest part of the volume: a second, or 0 for energy. ``free``: some or all of it may cost
+    nothing.
     """
     prices = [each for each in shares if each.each > 0]
     rebates = [each for each in shares if each.each < 0]
@@ -64,7 +65,7 @@ def highest(volume: Rational, shares: Sequence[Share], unit: int, *, free: bool)
 
 
 def lowest(volume: Rational, shares: Sequence[Share], unit: int, *, free: bool) -> Amount:
-    """The least that they bill."""
+    """Return the least that all shares bill together."""
     return -highest(volume, _negated(shares), unit, free=free)
 
 
@@ -73,13 +74,15 @@ def _negated(shares: Sequence[Share]) -> list[Share]:
 
 
 def _most(volume: Rational, shares: Sequence[Share], unit: int) -> Amount:
-    """The most that prices above 0 bill: all at the dearest, and what begun blocks of the others add to that."""
+    """Return the most that prices above 0 bill: all at the highest price, plus what started blocks of the others
+    add.
+    """
     dearest, *others = sorted(shares, key=lambda each: -each.each)
     alone = dearest.cost(volume) + sum(each.cost() for each in others)
     if not others or not volume:
         return alone
-    # Each of the others begins a block, and takes as little as that needs: the dearest bills less by so much, but for
-    # the rest of its own last block.
+    # Each of the others starts a block with as little volume as possible: the highest price bills that much less,
+    # except for the room in its own last block.
     begun = sum(max(0, each.block - dearest.each * (each.room + unit)) for each in others)
     if dearest.step <= unit:
         return alone + begun
@@ -90,7 +93,9 @@ def _most(volume: Rational, shares: Sequence[Share], unit: int) -> Amount:
 
 
 def _exchanged(volume: Rational, dearest: Share, others: Sequence[Share], rest: Rational) -> Amount:
-    """What others bill more than the dearest bills less, which gives up a rest of a block, then one block by one."""
+    """Return the gain of exchanging blocks: others bill more than the highest price loses, part of a block, then whole
+    ones.
+    """
     first, after = sum(each.block for each in others), others[0].each
     best: Amount = 0
     looks = _looks(dearest, others)
@@ -106,7 +111,9 @@ def _exchanged(volume: Rational, dearest: Share, others: Sequence[Share], rest: 
 
 
 def _looks(share: Share, others: Sequence[Share]) -> int:
-    """After so many blocks of a price those of another one end where they did before: no more of them is better."""
+    """Return the number of blocks after which the blocks of both prices end together again: more need not be
+    examined.
+    """
     if len(others) > 1:
         return MAX_LOOKS + 1
     step = others[0].step
@@ -114,7 +121,7 @@ def _looks(share: Share, others: Sequence[Share]) -> int:
 
 
 def _least(volume: Rational, shares: Sequence[Share]) -> Amount:
-    """The least that prices above 0 bill: blocks that are begun are filled, the rest is at the cheapest price."""
+    """Return the least that prices above 0 bill: started blocks are filled first, the rest has the cheapest price."""
     begun = sum(each.cost() for each in shares)
     rest = volume - sum(each.room for each in shares)
     if rest <= 0:
@@ -123,7 +130,7 @@ def _least(volume: Rational, shares: Sequence[Share]) -> Amount:
     best: Amount = cheapest.each * blocks(rest, cheapest.step)
     if not others or cheapest.step <= 0:
         return begun + best
-    # Some of its last blocks may be given up for those of others, which cost more, but may fit better.
+    # Some of its last blocks may be exchanged for those of others, which cost more but may fit better.
     full, looks = -(-rest // cheapest.step), _looks(cheapest, others)
     for less in range(1, min(full, looks, MAX_LOOKS) + 1):
         kept = full - less
@@ -135,7 +142,7 @@ def _least(volume: Rational, shares: Sequence[Share]) -> Amount:
 
 
 def _others(volume: Rational, shares: Sequence[Share]) -> Amount:
-    """What these bill at least for a volume, in blocks that begin with it; the cheapest is the first."""
+    """Return a lower bound of what these bill for a volume that starts their blocks; the cheapest is the first."""
     if len(shares) == 1:
         return shares[0].each * blocks(volume, shares[0].step)
     return max(shares[0].each * volume, min(each.block for each in shares))

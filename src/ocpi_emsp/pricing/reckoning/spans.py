@@ -1,8 +1,8 @@
-"""The charging periods with what was measured before each: the states that restrictions ask about.
+"""The charging periods, with the volumes measured before each: the state that restrictions refer to.
 
 Rules of this module:
 - energy and durations are counted over the sorted periods; the session began at the CDR's start_date_time;
-- volumes of the session as a whole are one more span, from its start to its stop; in its periods, the energy (or
+- volumes of the session as a whole form one more span, from its start to its stop; within its periods, the energy (or
   time) so far is then anything up to that volume.
 """
 
@@ -17,7 +17,7 @@ from ocpi_emsp.pricing.reckoning.restrictions import ENERGY, PARKING_TIME, TIME
 from ocpi_emsp.pricing.session.metered import Metered, MeteredPeriod
 
 Count: TypeAlias = tuple[Rational, Rational, bool]
-"""A quantity at the start of a span and at its end, and whether it is only known to lie between the two."""
+"""A quantity at the start and at the end of a span, and whether it is only known to be between the two."""
 
 
 class Span:
@@ -59,11 +59,11 @@ class Span:
 
     @property
     def length(self) -> int:
-        """Its seconds by the clock."""
+        """The seconds of the span by the clock."""
         return self.end - self.start
 
     def volume(self, dimension: str) -> Rational:
-        """What was measured of a dimension."""
+        """Return the measured volume of a dimension."""
         if dimension == ENERGY:
             return self.wh
         if dimension == TIME:
@@ -73,14 +73,14 @@ class Span:
         return self.seconds + self.parking
 
     def fills(self, dimension: str) -> bool:
-        """True if a time, the only one of the span, takes all of it by the clock."""
+        """Return True if a duration is the only one of the span and fills it by the clock."""
         if dimension in (TIME, PARKING_TIME) and self.seconds and self.parking:
             return False
         return -1 <= self.volume(dimension) - self.length <= 1
 
 
 def spans(metered: Metered, reading: str, needs_power: bool) -> list[Span]:
-    """The spans of a session in the order of time, the one of the whole session last."""
+    """Return the spans of a session in the order of time; that of the whole session comes last."""
     found = []
     wh: Rational = 0
     charged = parked = 0

@@ -1,10 +1,10 @@
 """What ``step_size`` adds to the volumes of a session.
 
 Rules of this module (mod_tariffs.md 4.2, mod_cdrs of 2.2.1, the readings ``step``, ``step_volume``):
-- a volume is billed in blocks; which volumes are added up first, and whose price and block count, is a reading;
-- the last part in time that has a price says the block, and what is added is billed at its price;
-- a step_size of 0 rounds nothing, nor does a volume of 0;
-- where the volume that is rounded is not certain, anything from nothing to one block may be added.
+- a volume is billed in blocks; readings decide which volumes are added up first, and whose price and block count;
+- the last part in time that has a price determines the block, and the added volume is billed at its price;
+- a step_size of 0 rounds nothing; a volume of 0 is not rounded;
+- if the rounded volume is uncertain, anything from nothing to one block may be added.
 """
 
 from __future__ import annotations
@@ -27,29 +27,32 @@ Group: TypeAlias = Sequence[Part]
 Key: TypeAlias = tuple[str, Decimal] | Rate
 
 MAX_SHARES: Final = 8
-"""Of so many prices it is looked at how their blocks fit the volume that they share; where there are more, each adds
-a block."""
+"""Most prices for which the fit of their blocks into the shared volume is examined; with more, each price adds a
+block.
+"""
 
 
 class _Blocks(NamedTuple):
-    """The longest block of each component, or price, that may apply; and what all of them cost."""
+    """The longest block of each component, or price, that may apply; and the bounds of their cost."""
 
     longest: dict[Key, Rate]
     low: int
     high: int
     shared: dict[Key, Rate]
-    """Those that cost something, with their own blocks; none where they are many, or one has blocks of two lengths."""
+    """The prices other than 0, with their own blocks; empty if there are too many, or if one has blocks of two
+    lengths.
+    """
     free: bool
     """True if one of them costs nothing."""
 
 
 class Rounding:
-    """Adds blocks to the parts of one session. Their order is that of time."""
+    """Adds blocks to the parts of one session, which are in the order of time."""
 
     def __init__(self, chooser: Chooser, readings: Readings) -> None:
         self._chooser = chooser
         self._all = readings.step_volume == "all"
-        # A price for a block has no part of a block: the blocks of each component are counted.
+        # A price per block has no part of a block: the blocks of each component are counted.
         self._step = "per_component" if readings.price_unit == "step" else readings.step
         self._known: dict[tuple[str, int], _Blocks] = {}
         self._prices: dict[Key, Rate] = {}
@@ -84,14 +87,14 @@ class Rounding:
             self._parking_first(charging, parking)
 
     def _parking_first(self, charging: Group, parking: Group) -> None:
-        """Round the parking that is priced; the charging where no parking is."""
+        """Round the parking if it has a price, otherwise the charging."""
         last, priced = _last(parking)
-        self._round(parking)  # where none of it has a price, there is nothing to round
+        self._round(parking)  # does nothing if no part of it has a price
         if not priced:
             self._round(charging, certain=not last)
 
     def _of_last(self, times: Group, charging: Group, parking: Group) -> None:
-        """Round the one of two times that comes last."""
+        """Round the one of the two durations that comes last."""
         last, certain = _last(times)
         possible = {part.dimension for part in last}
         for group, dimension in ((charging, TIME), (parking, PARKING_TIME)):
@@ -114,17 +117,17 @@ class Rounding:
         self._add(last[0], self._rates(last), total, certain=certain and priced)
 
     def _rates(self, parts: Iterable[Part]) -> list[Rate]:
-        """The components that may apply to some of these."""
+        """Return the components that may apply to any of these parts."""
         elements: dict[str, int] = {}
         for part in parts:
             elements[part.dimension] = elements.get(part.dimension, 0) | part.options.elements
         return [rate for dimension, bits in elements.items() for rate in self._chooser.rates(dimension, bits)]
 
     def _add_between(self, part: Part, group: Group, rate: Rate) -> None:
-        """Add to a part what one price bills for volumes that are known between bounds only."""
+        """Add to a part what one price may add to volumes of which only bounds are known."""
         if rate.step <= 0 or not rate.each:
             return
-        # Rounding up keeps the order of volumes: the least volume makes one bound, the greatest the other.
+        # Rounding up keeps the order of volumes: the least volume gives one bound, the greatest the other.
         low = rate.each * (-Fraction(sum(each.low for each in group), rate.each) % rate.step)
         high = rate.each * (-Fraction(sum(each.high for each in group), rate.each) % rate.step)
         part.low += min(low, high)
@@ -132,7 +135,7 @@ class Rounding:
         raise_lows(group, low - high)
 
     def _add(self, part: Part, rates: Iterable[Rate], total: Rational | None, *, certain: bool) -> None:
-        """Add to a part what one of these prices may bill."""
+        """Add to a part what one of these prices may add."""
         found: list[tuple[Amount, Rational | None]] = []
         for rate in rates:
             if rate.step <= 0:
@@ -169,9 +172,9 @@ class Rounding:
                 self._add(some[-1], [last], sum(part.volume for part in some), certain=True)
 
     def _add_shared(self, group: Group, certain: dict[Key, list[Part]]) -> None:
-        """Add blocks to parts of one dimension whose prices are not certain.
+        """Add blocks to parts of one dimension whose prices are uncertain.
 
-        The certain parts of those prices are in the same blocks: they are taken out of ``certain``.
+        The certain parts of those prices share their blocks: they are removed from ``certain``.
         """
         elements = 0
         for part in group:
@@ -184,7 +187,7 @@ class Rounding:
         if shares:
             known = sum(part.low for parts in taken.values() for part in parts)
             if len(shares) == 1:
-                # Rounding up keeps the order of volumes: the least volume makes one bound, the greatest the other.
+                # Rounding up keeps the order of volumes: the least volume gives one bound, the greatest the other.
                 (share,) = shares
                 ends = [share.cost(Fraction(cost, share.each)) - share.each * share.certain for cost in (lows, highs)]
                 low, high = min(ends), max(ends)
@@ -199,7 +202,7 @@ class Rounding:
         return (rate.dimension, rate.price) if self._step == "per_price" else rate
 
     def _blocks(self, dimension: str, elements: int) -> _Blocks:
-        """The blocks of the components that may apply."""
+        """Return the blocks of the components that may apply."""
         known = self._known.get((dimension, elements))
         if known is None:
             rates = self._chooser.rates(dimension, elements)
@@ -208,7 +211,7 @@ class Rounding:
             low, high = sum(cost for cost in costs if cost < 0), sum(cost for cost in costs if cost > 0)
             priced = {key: rate for key, rate in longest.items() if rate.each}
             steps = {(self._key(rate), rate.step) for rate in rates if rate.each}
-            # Which of two steps a price has is said by its last part.
+            # The last part decides which of two steps a price has.
             few = len(steps) == len(priced) <= MAX_SHARES
             known = _Blocks(
                 longest,
@@ -221,7 +224,7 @@ class Rounding:
         return known
 
     def _longest(self, rate: Rate) -> Rate:
-        """Of all components with the same price, the one with the longest block: it may be the last one."""
+        """Return the component with the longest block of all with the same price: it may be the last one."""
         if self._step != "per_price":
             return rate
         if not self._prices:
@@ -233,9 +236,9 @@ class Rounding:
 
 
 def _last(parts: Group) -> tuple[list[Part], bool]:
-    """The parts of which one is the last with a price, the latest first; and whether one has a price for certain.
+    """Return the parts that may be the last with a price, the latest first; and whether one has a price for certain.
 
-    Where a volume of the session as a whole lies in time is not known: one of another dimension may come after it.
+    The time of a volume of the whole session is unknown: a volume of another dimension may come after it.
     """
     found: list[Part] = []
     whole: str | None = None
@@ -254,7 +257,7 @@ def _last(parts: Group) -> tuple[list[Part], bool]:
 
 
 def _shares(prices: _Blocks, taken: dict[Key, list[Part]]) -> list[Share]:
-    """What shares the volumes that are not certain; none if a price may have another block."""
+    """Return the shares of the uncertain volumes; none if a price may have another block."""
     found = []
     for key, rate in prices.shared.items():
         certain = taken.get(key, [])
@@ -265,5 +268,5 @@ def _shares(prices: _Blocks, taken: dict[Key, list[Part]]) -> list[Share]:
 
 
 def _most(rate: Rate) -> int:
-    """The most that a block adds to a volume: times are whole seconds."""
+    """Return the most that a block adds to a volume: durations are whole seconds."""
     return rate.step if rate.dimension == ENERGY else rate.step - 1

@@ -1,1 +1,1 @@
-"""What a session was: measured volumes, connector, time zone, and the tariffs that may apply to it."""
+"""What a session measured: volumes, connector, time zone, and the tariffs that may apply to it."""

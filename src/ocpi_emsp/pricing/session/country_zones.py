@@ -289,4 +289,4 @@ def _read() -> dict[str, tuple[str, ...]]:
 
 
 COUNTRY_ZONES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(_read())
-"""By alpha-2 and by alpha-3 code, upper case, the names of the zones."""
+"""The names of a country's zones, by alpha-2 and alpha-3 code in upper case."""

@@ -1,6 +1,6 @@
-"""What there is in a tariff: which questions of a reading can matter for it, seen once.
+"""What a tariff contains, examined once: which questions of a reading can matter for it.
 
-Rules of this module: it says what stands in the tariff, not whether it applies.
+Rules of this module: it describes the content of the tariff, not whether it applies.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ class Features:
 
     elements: int = 0
     priced: frozenset[str] = frozenset()
-    """The types that have a price other than 0."""
+    """The types with a price other than 0."""
     has_mixed_types: bool = False
-    """Whether one element has prices for dimensions that another has not."""
+    """True if one element has prices for dimensions that another lacks."""
     flats: int = 0
-    """FLAT components."""
+    """Number of FLAT components."""
     has_steps: bool = False
-    """Whether a ``step_size`` rounds: one Wh or second does not."""
+    """True if a ``step_size`` rounds: one Wh or second does not."""
     has_clock: bool = False
     has_kwh: bool = False
     has_power: bool = False
     has_duration: bool = False
     has_wrap: bool = False
-    """A window past midnight with days of the week."""
+    """True for a window past midnight with days of the week."""
     has_span: bool = False
-    """A date and a time on one side."""
+    """True for a date and a time on one side."""
     has_equal_times: bool = False
     has_maximum: bool = False
-    """A maximum of energy, power or duration."""
+    """True for a maximum of energy, power or duration."""
     absurd_at: str | None = None
-    """Where the first number is that is not reckoned with, below the tariff."""
+    """Place below the tariff of the first number that is too large or small to calculate with."""
 
     @property
     def has_restrictions(self) -> bool:
-        """Whether a part of a session may have another price than the next."""
+        """Return True if one part of a session may have another price than the next."""
         return self.has_clock or self.has_kwh or self.has_power or self.has_duration
 
 
 def features(tariff: Tariff) -> Features:
-    """What there is in a tariff."""
+    """Return what a tariff contains."""
     found = Features(elements=len(tariff.elements))
     priced, types = set[str](), set[frozenset[str]]()
     for index, element in enumerate(tariff.elements):
@@ -107,6 +107,6 @@ def _absurd(element: TariffElement, index: int) -> Iterator[str]:
 
 
 def ids(tariffs: Iterable[Tariff]) -> str:
-    """The ids of some tariffs, for a sentence; of many the first ones."""
+    """Return the ids of some tariffs for a sentence; only the first ones if there are many."""
     names = list(dict.fromkeys(each.id for each in tariffs))
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

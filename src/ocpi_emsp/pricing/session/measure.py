@@ -1,11 +1,11 @@
-"""What a CDR measured, as prices are reckoned from it: seconds and Wh from its hours and kWh.
+"""What a CDR measured, in the units of the reckoning: seconds and Wh from its hours and kWh.
 
 Rules of this module (mod_cdrs.md 4.3, 4.4):
 - periods are sorted by their start; each ends where the next one starts, the last where the session stops;
-- hours are the whole seconds that they came from: the nearest, or the period's own where its length rounds to them;
-- a dimension twice in a period is added; of two currents the lowest minimum and the highest maximum count;
-- volumes are taken without their sign: whether one may be negative is for verdict/cdr_case.py to say;
-- the connector is the only one of the CDR's location, else of the stored one; what several have in common is known.
+- hours become whole seconds: the nearest, or the period's own length if that rounds to them;
+- a dimension that occurs twice in a period is added; of two currents the lowest minimum and the highest maximum count;
+- volumes are used without their sign: verdict/cdr_case.py decides whether one may be negative;
+- the connector is the only one of the CDR's location, otherwise of the stored one; of several, common values are known.
 """
 
 from __future__ import annotations
@@ -29,25 +29,27 @@ _COLUMNS: Final[Mapping[CdrDimensionType, _Column]] = {
     CdrDimensionType.MIN_CURRENT: ("min_current", rational, min, False),
     CdrDimensionType.MAX_CURRENT: ("max_current", rational, max, False),
 }
-"""By dimension: its name in Metered, how it is read, what makes one of two, and whether it is a volume."""
+"""By dimension: its name in Metered, how it is read, how two are combined, and whether it is a volume."""
 
 
 @frozen(kw_only=True)
 class Measured:
-    """What a CDR measured, and what is odd about its numbers."""
+    """What a CDR measured, and oddities of its numbers."""
 
     metered: Metered
     reported: frozenset[str] = frozenset()
-    """What at least one period reports, by the names of Metered: ``wh``, ``seconds``, ``parking``, ..."""
+    """The dimensions that at least one period reports, by the names of Metered: ``wh``, ``seconds``, ``parking``,
+    ...
+    """
     has_negative: bool = False
     has_positive: bool = False
     negative_at: str = ""
-    """Where the first negative volume is (RFC 6901)."""
+    """The place of the first negative volume (RFC 6901)."""
 
 
 @frozen(kw_only=True)
 class UsedConnector:
-    """The connector of a session, as far as it is known."""
+    """The known facts about the connector of a session."""
 
     connector: Connector | None = None
     voltage: int | None = None
@@ -58,7 +60,7 @@ class UsedConnector:
 
 
 def absurd_at(cdr: Cdr) -> str | None:
-    """The place of the first number or time that is not reckoned with; None if there is none."""
+    """Return the place of the first number or time that is unusable for calculation; None if there is none."""
     return next(_absurd(cdr), None)
 
 
@@ -79,7 +81,7 @@ def _absurd(cdr: Cdr) -> Iterator[str]:
 
 
 def measured(cdr: Cdr, connector: UsedConnector) -> Measured:
-    """What a CDR without absurd numbers measured."""
+    """Return what a CDR without absurd numbers measured."""
     periods = cdr.charging_periods
     starts = [epoch(each.start_date_time) for each in periods]
     order = sorted(range(len(periods)), key=starts.__getitem__)
@@ -93,7 +95,7 @@ def measured(cdr: Cdr, connector: UsedConnector) -> Measured:
         rows.append(MeteredPeriod(index, start, end, **volumes))
     start = epoch(cdr.start_date_time)
     if not rows:
-        # A CDR without periods has a session all the same: its fees are due, and its totals may be divided.
+        # A CDR without periods still has a session: its fees are due, and its totals may be divided.
         rows.append(MeteredPeriod(0, start, max(stop, start)))
     return Measured(
         metered=Metered(
@@ -112,7 +114,7 @@ def measured(cdr: Cdr, connector: UsedConnector) -> Measured:
 
 
 class _Signs:
-    """Which signs the volumes have."""
+    """The signs that volumes have."""
 
     __slots__ = ("negative_at", "positive")
 
@@ -121,7 +123,7 @@ class _Signs:
         self.positive = False
 
     def note(self, dimension: CdrDimension, period: int, place: int) -> None:
-        """Take note of the sign of a volume."""
+        """Record the sign of a volume."""
         if dimension.volume > 0:
             self.positive = True
         elif dimension.volume and self.negative_at is None:
@@ -129,7 +131,7 @@ class _Signs:
 
 
 def _added_up(period: ChargingPeriod, index: int, length: int, signs: _Signs) -> dict[str, Any]:
-    """The dimensions of a period, as Metered has them."""
+    """Return the dimensions of a period, under the names of Metered."""
     found = dict[str, Any]()
     for place, dimension in enumerate(period.dimensions):
         column = _COLUMNS.get(dimension.type)
@@ -146,7 +148,7 @@ def _added_up(period: ChargingPeriod, index: int, length: int, signs: _Signs) ->
 
 
 def used_connector(place: Location, stored: Location | None) -> UsedConnector:
-    """The connector of a session at ``place``, the CDR's own copy of the location."""
+    """Return the connector of a session at ``place``, the CDR's own location copy."""
     own = _of(_connectors(place))
     if stored is None or (own.voltage and own.amperage and own.tariff_id):
         return own
@@ -168,7 +170,7 @@ def used_connector(place: Location, stored: Location | None) -> UsedConnector:
 
 
 def planned_connector(place: Location | None, tariff_id: str) -> UsedConnector:
-    """The connector of a plan: the only one, or what is common to those that name the tariff."""
+    """Return the connector of a plan: the only one, or what those that name the tariff have in common."""
     found = [] if place is None else _connectors(place)
     named = [each for each in found if each.tariff_id is not None and each.tariff_id.casefold() == tariff_id.casefold()]
     return _of(found if len(found) == 1 else named or found)
@@ -189,7 +191,7 @@ def _connectors(place: Location) -> list[Connector]:
 
 
 def _matching(place: Location, stored: Location) -> list[Connector]:
-    """The stored connectors that the CDR's copy of the location may mean; ids are compared without case."""
+    """Return the stored connectors that the CDR's location copy may mean; ids are compared case-insensitively."""
     uids = {evse.uid.casefold() for evse in place.evses}
     evses = [evse for evse in stored.evses if not uids or evse.uid.casefold() in uids]
     found = [connector for evse in evses for connector in evse.connectors]
@@ -198,7 +200,7 @@ def _matching(place: Location, stored: Location) -> list[Connector]:
 
 
 def _of(connectors: list[Connector]) -> UsedConnector:
-    """What is common to all of these."""
+    """Return what all of these connectors have in common."""
     kinds = {(each.voltage, _phases(each), each.amperage) for each in connectors}
     ids = {each.tariff_id for each in connectors}
     voltage, phases, amperage = kinds.pop() if len(kinds) == 1 else (0, 1, 0)
@@ -216,5 +218,5 @@ def _phases(connector: Connector) -> int:
 
 
 def _positive(number: int) -> int | None:
-    """A number that a document says; what cannot be read, or is absurd, is not known."""
+    """Return a number of the document; None if it is unreadable or absurd."""
     return None if number <= 0 or absurd(number) else number

@@ -1,8 +1,8 @@
-"""Dimensions that a tariff prices and no charging period reports: what the totals of the CDR say of them.
+"""Dimensions that a tariff prices and no charging period reports: derived from the totals of the CDR.
 
 Rules of this module (``missing`` in docs/spec-choices.md):
-- charging time is the clock time of the periods less their parking, where that fits total_time less
-  total_parking_time; else it is that total, to be divided over the session;
+- charging time is the clock time of the periods less their parking, if that fits total_time less total_parking_time;
+  otherwise it is that total, to be divided over the session;
 - energy and parking time are the total of the CDR, to be divided over the session.
 """
 
@@ -25,11 +25,11 @@ ENERGY: Final = "ENERGY"
 TIME: Final = "TIME"
 PARKING_TIME: Final = "PARKING_TIME"
 _COARSEST: Final = -2
-"""A total in hours that is written with fewer decimals counts as rounded to so many."""
+"""A total in hours that is written with fewer decimals counts as rounded to that many."""
 
 
 def missing(cdr: Cdr, measured: Measured, tariff: Features) -> tuple[str, ...]:
-    """The dimensions that no period reports, that the tariff asks for, and of which the CDR has a total."""
+    """Return the dimensions that no period reports, that the tariff prices, and for which the CDR has a total."""
     found = list[str]()
     if "wh" not in measured.reported and cdr.total_energy and (ENERGY in tariff.priced or tariff.has_kwh):
         found.append(ENERGY)
@@ -41,14 +41,14 @@ def missing(cdr: Cdr, measured: Measured, tariff: Features) -> tuple[str, ...]:
 
 
 def _charged(cdr: Cdr, measured: Measured) -> bool:
-    """Whether the totals say that there was a time of charging; a difference of two times may be of their rounding."""
+    """Return True if the totals imply a time of charging; a difference of two times may be due to rounding."""
     charging = _charging(cdr, measured.metered)
     parks = bool(cdr.total_parking_time) or "parking" in measured.reported
     return charging > (_rounding(cdr) if parks else 0)
 
 
 def derived(cdr: Cdr, metered: Metered, dimensions: tuple[str, ...]) -> Metered:
-    """The session with these dimensions as the totals have them."""
+    """Return the session with these dimensions taken from the totals."""
     if TIME in dimensions:
         metered = _with_time(cdr, metered, parked=PARKING_TIME in dimensions)
     if ENERGY in dimensions:
@@ -59,7 +59,7 @@ def derived(cdr: Cdr, metered: Metered, dimensions: tuple[str, ...]) -> Metered:
 
 
 def ways(cdr: Cdr, metered: Metered, dimensions: tuple[str, ...], reading: str) -> Iterator[Metered]:
-    """The session as it may have been measured where these dimensions are missing, under a reading of ``missing``."""
+    """Yield the possible sessions if these dimensions are missing, under a reading of ``missing``."""
     if reading != "derive":
         yield metered
     if reading == "derive":
@@ -71,7 +71,7 @@ def ways(cdr: Cdr, metered: Metered, dimensions: tuple[str, ...], reading: str) 
 
 
 def _with_time(cdr: Cdr, metered: Metered, *, parked: bool) -> Metered:
-    """The charging time of each period where it is known, else of the session."""
+    """Set the charging time of each period if it is known, otherwise that of the session."""
     charging = _charging(cdr, metered)
     times = [each.end - each.start - (each.parking or 0) for each in metered.periods]
     fits = min(times, default=-1) >= 0 and abs(sum(times) - charging) <= _rounding(cdr) and not parked
@@ -82,14 +82,14 @@ def _with_time(cdr: Cdr, metered: Metered, *, parked: bool) -> Metered:
 
 
 def _charging(cdr: Cdr, metered: Metered) -> int:
-    """The seconds of charging that the totals say."""
+    """Return the seconds of charging according to the totals."""
     parking = cdr.total_parking_time
     parked = sum(each.parking or 0 for each in metered.periods) if parking is None else seconds(parking.copy_abs())
     return seconds(cdr.total_time.copy_abs()) - parked
 
 
 def _rounding(cdr: Cdr) -> int:
-    """The seconds by which the totals may be off: one in their last decimal each, and one at either end."""
+    """Return the seconds by which the totals may differ: one in their last decimal each, and one at either end."""
     return 2 + sum(_unit(each) for each in (cdr.total_time, cdr.total_parking_time) if each)
 
 

@@ -1,10 +1,10 @@
 """Which tariff a CDR is priced by.
 
 Rules of this module (mod_cdrs.md 3.1: "list of relevant tariff elements"):
-- the tariffs in the CDR count; where there is none, those that are given count: of one id the newest that was not
-  updated after the session began, and that is an assumption;
-- of several, the one that the connector names; where none is named, or two have that id, any of them may apply;
-- ids are compared as they are written, then without case, which is an assumption.
+- the tariffs in the CDR count. If it has none, the given ones count: for each id the newest that was not updated after
+  the session began, which is an assumption;
+- of several, the one that the connector names; if none is named, or two have that id, any of them may apply;
+- ids are compared as written, then case-insensitively, which is an assumption.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ocpi_emsp.pricing.session.features import ids
 
 @frozen(kw_only=True)
 class Candidate:
-    """A tariff that may apply, and where it stands in the document; None if it was given beside it."""
+    """A tariff that may apply, and its place in the document; None if it was given separately."""
 
     tariff: Tariff
     pointer: str | None = None
@@ -31,7 +31,7 @@ class Candidate:
 
 @frozen(kw_only=True)
 class TariffChoice:
-    """The tariffs of which one applies; none and the reason if no tariff is known."""
+    """The tariffs of which one applies; empty, with the reason, if no tariff is known."""
 
     candidates: tuple[Candidate, ...] = ()
     reason: Reason | None = None
@@ -39,7 +39,7 @@ class TariffChoice:
 
 
 def choose(cdr: Cdr, given: Sequence[Tariff], tariff_id: str | None, readings: Readings) -> TariffChoice:
-    """The tariffs of which one applies; ``tariff_id`` is that of the used connector."""
+    """Return the tariffs of which one applies; ``tariff_id`` is that of the used connector."""
     notes = tuple[str, ...]()
     if cdr.tariffs:
         found = [Candidate(tariff=each, pointer=f"/tariffs/{index}") for index, each in enumerate(cdr.tariffs)]
@@ -59,7 +59,7 @@ def choose(cdr: Cdr, given: Sequence[Tariff], tariff_id: str | None, readings: R
 
 
 def in_force(tariffs: Sequence[Tariff], start: datetime) -> list[Tariff]:
-    """Of each id the newest tariff that was not updated after a moment, in the order given."""
+    """Return, for each id, the newest tariff that was not updated after a moment, in the order given."""
     newest = dict[str, Tariff]()
     for each in tariffs:
         before = newest.get(each.id)
@@ -71,7 +71,7 @@ def in_force(tariffs: Sequence[Tariff], start: datetime) -> list[Tariff]:
 def _narrowed(
     found: list[Candidate], tariff_id: str | None, readings: Readings
 ) -> tuple[list[Candidate], tuple[str, ...]]:
-    """Of several tariffs those of which one applies, and what was assumed."""
+    """Return the tariffs of which one applies, out of several, and what was assumed."""
     if readings.tariffs == "first":
         return found[:1], ()
     if tariff_id is None:
@@ -86,7 +86,7 @@ def _narrowed(
 
 
 def _different(found: list[Candidate]) -> tuple[Candidate, ...]:
-    """Each price list once: a tariff that is written twice is no other."""
+    """Return each price list once, even if a tariff is written twice."""
     if len(found) == 1:
         return tuple(found)
     return tuple({(each.tariff.currency.upper(), each.tariff.elements): each for each in reversed(found)}.values())[

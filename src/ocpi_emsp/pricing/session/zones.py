@@ -1,11 +1,12 @@
 """Which time zones a session may have been in: windows and days of a tariff are local (mod_tariffs.md 4.5).
 
 Rules of this module:
-- the zone is what the CDR's location says, else the stored one, else what the caller gives for the party, else that of
-  the country where all its zones had one offset then; what was not said by the CDR is an assumption;
+- the zone is that of the CDR's location, otherwise of the stored one, otherwise the one that the caller gives for the
+  party, otherwise that of the country if all its zones had the same offset then; a zone that the CDR does not state is
+  an assumption;
 - a country with several zones gives each of them, no country each whole and half hour from -12 to +14;
 - zones are those of ``zoneinfo``, from the package tzdata on a machine that has none;
-- a name that is no IANA zone is not regarded, and said; one in another case is read.
+- a name that is not an IANA zone is ignored and reported; case is ignored.
 """
 
 from __future__ import annotations
@@ -26,24 +27,24 @@ _HALF_HOUR: Final = timedelta(minutes=30)
 EVERY_OFFSET: Final[tuple[tzinfo, ...]] = tuple(timezone(each * _HALF_HOUR) for each in range(-24, 29))
 """Each whole and half hour from -12 to +14."""
 _STEADY: Final = timedelta(days=20)
-"""Within so many days no zone changes its offset twice."""
+"""Days within which no zone changes its offset twice."""
 _NO_ZONES: Final = frozenset({"localtime", "posixrules", "factory"})
 """Files beside the zones: the first is the zone of this machine."""
 
 
 @frozen(kw_only=True)
 class Zones:
-    """The zones that a session may have been in: one if it is known."""
+    """The zones that a session may have been in: exactly one if it is known."""
 
     candidates: tuple[tzinfo, ...] = (UTC,)
     assumption: str | None = None
-    """Where the zone was taken from, unless the CDR says it."""
+    """The origin of the zone, unless the CDR states it."""
     notes: tuple[str, ...] = ()
-    """What was not regarded, or contradicts."""
+    """Values that were ignored, or that contradict."""
 
 
 def zone_named(name: str) -> tzinfo | None:
-    """The zone of an IANA name, in any case; None if there is none."""
+    """Return the zone of an IANA name, in any case; None if there is none."""
     return _zone(name.strip()) if len(name) <= 64 else None
 
 
@@ -69,7 +70,7 @@ def _zone(name: str) -> tzinfo | None:
 
 
 def require_zone(time_zone: str | None) -> str | None:
-    """The name of a zone that a caller gives. Raises TypeError or ValueError."""
+    """Return the name of a zone that a caller gives. Raises TypeError or ValueError."""
     if time_zone is None:
         return None
     expected = "expected an IANA name, for example Europe/Amsterdam"
@@ -83,7 +84,9 @@ def require_zone(time_zone: str | None) -> str | None:
 def zones_of(
     place: Location | None, stored: Location | None, time_zone: str | None, start: datetime, stop: datetime
 ) -> Zones:
-    """The zones of a session at ``place``: the CDR's own copy; ``stored`` is the location as the party published it."""
+    """Return the zones of a session. ``place`` is the CDR's own location copy, ``stored`` the location that the party
+    published.
+    """
     notes = list[str]()
     said = _said(place, "the location", notes)
     known = _said(stored, "the stored location", notes)
@@ -102,7 +105,7 @@ def zones_of(
 
 
 def _said(place: Location | None, called: str, notes: list[str]) -> tuple[str, tzinfo] | None:
-    """The name and the zone that a location says."""
+    """Return the name and the zone that a location states."""
     if place is None or not place.time_zone:
         return None
     zone = zone_named(place.time_zone)
@@ -132,7 +135,7 @@ def _of_country(places: Iterable[Location | None], start: datetime, stop: dateti
 
 
 def _offset(zone: tzinfo, start: datetime, stop: datetime) -> object:
-    """The offset of a zone if it does not change during a session, else None."""
+    """Return the offset of a zone if it does not change during a session, otherwise None."""
     first = start.astimezone(zone).utcoffset()
     steady = stop - start <= _STEADY and stop.astimezone(zone).utcoffset() == first
     return (first,) if steady else None

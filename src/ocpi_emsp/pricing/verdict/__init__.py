@@ -1,1 +1,1 @@
-"""Whether the total of a CDR is right, what would explain it if not; and what a plan would cost."""
+"""Whether the total of a CDR is right, what would explain a wrong one, and what a plan would cost."""

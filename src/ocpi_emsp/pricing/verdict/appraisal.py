@@ -1,10 +1,10 @@
-"""What a session costs, over everything that is not known of it: which tariff, which zone, what no period reports.
+"""The cost of a session over everything unknown about it: its tariff, its zone, dimensions that no period reports.
 
 Rules of this module:
-- each possibility is reckoned; where all give one amount it is certain, else the bounds hold all of them, with the
+- each possibility is reckoned; if all give one amount it is certain, otherwise the bounds contain all of them, with the
   reason; ``None`` is no bound;
-- what leaves no bounds (another currency, energies that contradict) is a reason alone;
-- the work has a limit: so many possibilities, and so many charging periods over all of them.
+- a fault that leaves no bounds (another currency, contradicting energies) gives only a reason;
+- the work is limited, by the number of possibilities and of charging periods over all of them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MAX_PERIODS: Final = 200_000
 
 @frozen(kw_only=True)
 class Possible:
-    """A session as it may have been measured, and the dimensions that no period reports."""
+    """A possible session, and the dimensions that no period reports."""
 
     ways: tuple[Metered, ...]
     missing: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class Possible:
 
 @frozen(kw_only=True)
 class Case:
-    """What is priced: a CDR or a plan, with the tariffs of which one applies."""
+    """A CDR or a plan to price, with the tariffs of which one applies."""
 
     candidates: tuple[Candidate, ...]
     currency: str
@@ -53,14 +53,14 @@ class Case:
     possible: Callable[[Features, Metered, Readings], Possible] = lambda _tariff, metered, _readings: Possible(
         ways=(metered,)
     )
-    """How the session may have been measured, for a tariff."""
+    """Returns the possible session for a tariff."""
     refused: Callable[[Features], Reason | None] = lambda _tariff: None
-    """Why a tariff gives no amount, if it does not."""
+    """Returns why a tariff gives no amount, or None."""
     features: dict[int, Features] = field(factory=dict)
-    """What there is in each candidate, by its place; filled when it is first asked for."""
+    """The features of each candidate, by its index; filled on first access."""
 
     def features_of(self, place: int) -> Features:
-        """What there is in a candidate."""
+        """Return the features of a candidate."""
         found = self.features.get(place)
         if found is None:
             found = self.features[place] = features(self.candidates[place].tariff)
@@ -68,22 +68,22 @@ class Case:
 
     @property
     def has_clock(self) -> bool:
-        """Whether the zone can matter."""
+        """True if the zone can matter."""
         return any(self.features_of(place).has_clock for place in range(len(self.candidates)))
 
 
 def reason(code: str, pointer: str = "", more: str = "") -> Reason:
-    """The reason with a code, and more of it behind its sentence."""
+    """Return the reason with a code, and ``more`` after its sentence."""
     return Reason(code=code, pointer=pointer, message=REASONS[code].sentence + (f" {more}" if more else ""))
 
 
 def undecided(*reasons: Reason) -> Reckoning:
-    """No bounds, for these reasons."""
+    """Return a result without bounds, for these reasons."""
     return Reckoning(low=None, high=None, lines=(), reasons=reasons)
 
 
 def appraise(case: Case, readings: Readings) -> Reckoning:
-    """What the session costs, over all possibilities."""
+    """Return the cost of the session, over all possibilities."""
     possible = [case.possible(case.features_of(place), case.metered, readings) for place in range(len(case.candidates))]
     reckonings = sum(len(each.ways) * len(_zones(case, place)) for place, each in enumerate(possible))
     if reckonings > MAX_POSSIBILITIES or reckonings * len(case.metered.periods) > MAX_PERIODS:
@@ -109,7 +109,7 @@ def _missing(possible: Possible) -> str:
 
 
 def _against(case: Case, candidate: Candidate, tariff: Features) -> Reason | None:
-    """Why a tariff in itself gives no amount, if it does not."""
+    """Return why a tariff by itself gives no amount, or None."""
     if not tariff.elements:
         return reason("tariff.empty", _place(candidate, ""))
     if candidate.tariff.currency.upper() != case.currency.upper():
@@ -125,14 +125,14 @@ def _zones(case: Case, place: int) -> tuple[tzinfo, ...]:
 
 
 def _over_zones(candidate: Candidate, way: Metered, zones: tuple[tzinfo, ...], readings: Readings) -> Reckoning:
-    cells = MAX_CELLS // len(zones)  # a session of decades may not be walked through once for each zone of the earth
+    cells = MAX_CELLS // len(zones)  # a session of decades must not be processed once for every zone of the earth
     found = [_placed(reckon(way, candidate.tariff, readings, zone, cells), candidate) for zone in zones]
     more = f"{len(zones)} offsets are possible."
     return _hull(way, found, lambda: reason("zone.unknown", "/location/time_zone", more))
 
 
 def _placed(found: Reckoning, candidate: Candidate) -> Reckoning:
-    """Pointers into the tariff as pointers into the CDR; a tariff beside the CDR has no place there."""
+    """Convert pointers into the tariff to pointers into the CDR; a tariff beside the CDR has no place there."""
     if not any(each.pointer.startswith("/elements") for each in found.reasons):
         return found
     reasons = (
@@ -143,12 +143,12 @@ def _placed(found: Reckoning, candidate: Candidate) -> Reckoning:
 
 
 def _place(candidate: Candidate, below: str) -> str:
-    """A place in a tariff, in the document that is audited."""
+    """Return a place in a tariff as a place in the audited document."""
     return "" if candidate.pointer is None else candidate.pointer + below
 
 
 def _hull(metered: Metered, found: Sequence[Reckoning], why: Callable[[], Reason]) -> Reckoning:
-    """The bounds of some possibilities; the only one where they are all the same."""
+    """Return the bounds of some possibilities; if all are equal, the only one."""
     first = found[0]
     if all(each.low == first.low and each.high == first.high for each in found):
         return first
@@ -163,7 +163,7 @@ def _hull(metered: Metered, found: Sequence[Reckoning], why: Callable[[], Reason
 
 
 def _summary(metered: Metered, found: Sequence[Reckoning]) -> tuple[Line, ...]:
-    """A line for each dimension, between the amounts of all possibilities; none where one of them has no lines."""
+    """Return a line for each dimension, between the amounts of all possibilities; none if one of them has no lines."""
     if not all(each.lines for each in found):
         return ()
     dimensions = dict.fromkeys(line.dimension for each in found for line in each.lines)

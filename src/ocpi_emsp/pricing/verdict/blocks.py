@@ -1,10 +1,10 @@
 """What other readings of ``step_size`` would bill, from the lines of a bill.
 
 Rules of this module:
-- this is a sieve for explanations, in place of a reckoning for each reading: what passes it is reckoned;
-- amounts and volumes are whole numbers of the small unit of fine.py: fast, near enough for a sieve, and the same in
-  every decimal context;
-- it sees certain lines only.
+- this is a sieve for explanations, which saves a reckoning for each reading: only what passes it is reckoned;
+- amounts and volumes are whole numbers of the small unit of fine.py: fast, accurate enough for a sieve, and independent
+  of the decimal context;
+- it only uses certain lines.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ocpi_emsp.pricing.result import Line
 from ocpi_emsp.pricing.verdict.fine import FINE, fine
 
 PER_UNIT: Final = {"Wh": 1000, "s": 3600}
-"""How many of a unit its price is for."""
+"""The volume that a price is for, by unit."""
 _TIMES: Final = ("TIME", "PARKING_TIME")
 
 
@@ -27,20 +27,20 @@ class Piece(NamedTuple):
     period: int | None
     component: tuple[int | None, int | None]
     volume: int
-    """In the small unit of a Wh or second; likewise ``step``."""
+    """Volume in the small unit of a Wh or second; likewise ``step``."""
     step: int
     price: int
-    """Of one Wh or second, in the small unit."""
+    """Price of one Wh or second, in the small unit."""
     per: int
 
     @property
     def cost(self) -> int:
-        """What the bare volume costs."""
+        """Return the cost of the volume without blocks."""
         return self.volume * self.price // FINE
 
 
 class Bill(NamedTuple):
-    """The volumes of a bill that have a price, and what is not billed by volume."""
+    """The volumes of a bill that have a price, and the amounts that are not billed by volume."""
 
     pieces: tuple[Piece, ...]
     fees: int
@@ -50,7 +50,7 @@ class Bill(NamedTuple):
 
     @classmethod
     def of(cls, lines: Sequence[Line]) -> Bill | None:
-        """The bill that these lines are; None where one of them is not certain."""
+        """Return the bill of these lines; None if one of them is uncertain."""
         pieces, fees, total = list[Piece](), 0, 0
         for line in lines:
             if line.cost is None:
@@ -67,19 +67,19 @@ class Bill(NamedTuple):
         return cls(tuple(pieces), fees, total, fees + sum(each.cost for each in pieces))
 
     def most(self) -> int:
-        """The most that blocks may add, without sign: one for each piece."""
+        """Return the most that blocks may add, without sign: one for each piece."""
         return sum(each.step // FINE * abs(each.price) for each in self.pieces)
 
     def stepped(self, reading: str) -> int:
-        """The total under a reading of ``step``."""
+        """Return the total under a reading of ``step``."""
         return self.bare + sum(_added(group) for group in self._groups(reading))
 
     def by_blocks(self) -> int:
-        """The total if a price is that of each block."""
+        """Return the total if a price is that of each block."""
         return self.fees + sum(_blocks(group) for group in _grouped(self.pieces, lambda each: each.component))
 
     def unfinished(self) -> int:
-        """What the last block of each dimension costs, as far as it is used."""
+        """Return the cost of the used part of each dimension's last block."""
         return sum(
             _volume(group) % group[-1].step * group[-1].price // FINE
             for group in _grouped(self.pieces, lambda each: each.dimension)
@@ -87,7 +87,7 @@ class Bill(NamedTuple):
         )
 
     def _groups(self, reading: str) -> Iterator[Sequence[Piece]]:
-        """The volumes that are rounded together, each by the block of its last."""
+        """Yield the volumes that are rounded together, each group by the block of its last."""
         key = _KEYS.get(reading)
         if key is not None:
             yield from _grouped(self.pieces, key)
@@ -122,7 +122,7 @@ def _volume(group: Sequence[Piece]) -> int:
 
 
 def _added(group: Sequence[Piece]) -> int:
-    """What is added to volumes that are rounded together."""
+    """Return what is added to volumes that are rounded together."""
     if not group or not group[-1].step:
         return 0
     return -_volume(group) % group[-1].step * group[-1].price // FINE

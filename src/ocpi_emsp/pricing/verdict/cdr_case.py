@@ -1,8 +1,8 @@
-"""A CDR with everything that prices are reckoned from, and what readings make of it.
+"""A CDR with all inputs of the reckoning, and the ruling under given readings.
 
 Rules of this module:
-- what does not depend on the readings is looked at once: explanations try many of them;
-- what nothing can be reckoned from is refused with every reason: a total that is not significant, a session that stops
+- what does not depend on the readings is computed once: explanations try many readings;
+- a CDR that cannot be reckoned is refused with every reason: a total that is not significant, a session that stops
   before it starts, absurd numbers, negative volumes that are not those of a credit.
 """
 
@@ -32,7 +32,7 @@ from ocpi_emsp.pricing.verdict.ruling import Ruling, no_ruling, ruled
 
 _NOT_SIGNIFICANT: Final = "[?]"
 _COARSEST, _FINEST = -1, -6
-"""A volume written with fewer decimals counts as rounded to one, with more as rounded to six (as ``check`` does)."""
+"""A volume written with fewer decimals counts as rounded to one, with more as rounded to six (as in ``check``)."""
 
 
 @define(kw_only=True)
@@ -45,7 +45,7 @@ class CdrCase:
     time_zone: str | None = None
     claimed: Rational = 0
     refusals: tuple[Reason, ...] = ()
-    """Why no readings make anything of it."""
+    """Why no ruling is possible under any readings."""
     connector: UsedConnector = field(factory=UsedConnector)
     _measured: Measured | None = None
     _zones: Zones | None = None
@@ -53,7 +53,7 @@ class CdrCase:
 
     @classmethod
     def of(cls, cdr: Cdr, given: Sequence[Tariff], location: Location | None, time_zone: str | None) -> CdrCase:
-        """The case of a CDR."""
+        """Return the case of a CDR."""
         found = cls(cdr=cdr, given=given, location=location, time_zone=time_zone, refusals=tuple(_refusals(cdr)))
         if not found.refusals:
             found.claimed = rational(cdr.total_cost)
@@ -69,14 +69,14 @@ class CdrCase:
 
     @property
     def zones(self) -> Zones:
-        """The zones that it may have been in."""
+        """The zones that the session may have been in."""
         if self._zones is None:
             cdr = self.cdr
             self._zones = zones_of(cdr.location, self.location, self.time_zone, cdr.start_date_time, cdr.stop_date_time)
         return self._zones
 
     def rule(self, readings: Readings, energy: Rational = 1) -> Ruling:
-        """What the readings make of it; ``energy`` is a factor for its volumes: 1/1000 if they are Wh."""
+        """Return the ruling under these readings; ``energy`` is a factor for the volumes: 1/1000 if they are Wh."""
         refusals = self.refusals or self._negative(readings)
         if refusals:
             return no_ruling(refusals)
@@ -93,7 +93,7 @@ class CdrCase:
         return self._by_total(case, readings, notes) or ruling
 
     def _total_differs(self, case: Case) -> bool:
-        """Whether total_energy is within the rounding of the volumes, and not their sum."""
+        """Return True if total_energy is within the rounding of the volumes, but is not their sum."""
         if "wh" not in self.measured.reported:
             return False
         seen = [case.features_of(place) for place in range(len(case.candidates))]
@@ -102,7 +102,9 @@ class CdrCase:
         return self._sum() != watt_hours(self.cdr.total_energy.copy_abs())
 
     def _by_total(self, case: Case, readings: Readings, notes: tuple[str, ...]) -> Ruling | None:
-        """The ruling if the last volume is what total_energy leaves for it; None if the total is not right then."""
+        """Return the ruling if the last volume is the remainder of total_energy; None if the total is not right
+        then.
+        """
         total, volume = watt_hours(self.cdr.total_energy.copy_abs()), self._sum()
         periods = list(self.measured.metered.periods)
         last = max(place for place, each in enumerate(periods) if each.wh is not None)
@@ -117,11 +119,11 @@ class CdrCase:
         return ruling if ruling.verdict is Verdict.RIGHT else None
 
     def _sum(self) -> Rational:
-        """The ENERGY volumes together, in Wh."""
+        """Return the sum of the ENERGY volumes, in Wh."""
         return sum(each.wh or 0 for each in self.measured.metered.periods)
 
     def _negative(self, readings: Readings) -> tuple[Reason, ...]:
-        """Volumes that are negative, unless they are those of a credit."""
+        """Return the reasons for negative volumes, unless they are those of a credit."""
         found = self.measured
         if not found.has_negative:
             return ()
@@ -151,7 +153,7 @@ class CdrCase:
         return Possible(ways=tuple(ways(self.cdr, metered, dimensions, readings.missing)), missing=dimensions)
 
     def _contradiction(self, energy: Rational, tariff: Features) -> Reason | None:
-        """The periods against total_energy, where energy bears on the price."""
+        """Return the contradiction between the periods and total_energy, if energy affects the price."""
         if "wh" not in self.measured.reported or not (ENERGY in tariff.priced or tariff.has_kwh):
             return None
         volume = energy * self._sum()
@@ -178,7 +180,7 @@ def _scaled(metered: Metered, energy: Rational) -> Metered:
 
 
 def _rounding(cdr: Cdr) -> Fraction:
-    """The Wh by which the volumes may differ from total_energy: each may be off by one in its last written decimal."""
+    """Return the Wh by which the volumes may differ from total_energy: each by one in its last written decimal."""
     units: dict[int, int] = {}
     for number in _energies(cdr):
         exponent = number.as_tuple().exponent

@@ -1,9 +1,10 @@
 """What a charge would cost, before a driver starts: models in, a Quote out.
 
 Rules of this module:
-- a plan is priced as the CDR made of it would be: a period of charging, then one of parking;
-- the power is that of the plan, else the mean of energy and time; it is a current of the location's connector;
-- a location with several connectors gives the one that names the tariff, if there is only one.
+- a plan is priced like the CDR that would result from it: a period of charging, then one of parking;
+- the power is that of the plan, otherwise the mean of energy and time; it is converted to a current of the location's
+  connector;
+- of a location with several connectors, the one that names the tariff is used, if there is only one.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ def estimate(
     time_zone: str | None = None,
     notes: Sequence[str] = (),
 ) -> Quote:
-    """What a plan costs under a tariff.
+    """Return what a plan costs under a tariff.
 
-    ``location`` says the zone and the connector, ``time_zone`` is the IANA name of the party's zone; ``notes`` are
-    assumptions that were made before.
+    ``location`` determines the zone and the connector; ``time_zone`` is the IANA name of the party's zone; ``notes``
+    are earlier assumptions.
     """
     start = plan.start.astimezone(UTC)
     zones = zones_of(location, None, time_zone, start, start + plan.charging + plan.parking)
@@ -67,7 +68,7 @@ def estimate(
 
 
 def _planned(plan: Plan, connector: UsedConnector, readings: Readings) -> Metered:
-    """The plan as it would be measured."""
+    """Return the plan as it would be measured."""
     start, charging, parking = epoch(plan.start), _seconds(plan.charging), _seconds(plan.parking)
     periods = list[MeteredPeriod]()
     if charging or plan.energy_kwh or not parking:
@@ -83,14 +84,14 @@ def _planned(plan: Plan, connector: UsedConnector, readings: Readings) -> Metere
         start=start,
         stop=start + charging + parking,
         periods=tuple(periods),
-        voltage=connector.voltage if is_known else 1000,  # then a current is a power in kW
+        voltage=connector.voltage if is_known else 1000,  # then a current stands for a power in kW
         phases=connector.phases if is_known else 1,
         amperage=connector.amperage,
     )
 
 
 def _current(plan: Plan, connector: UsedConnector, readings: Readings) -> Rational | None:
-    """The current at the power of the plan, in A per phase; None if it is not known."""
+    """Return the current at the power of the plan, in A per phase; None if unknown."""
     if plan.power_kw is not None:
         watts: Rational = rational(plan.power_kw, 1000)
     elif plan.charging:

@@ -1,9 +1,9 @@
 """What would make a wrong total right.
 
 Rules of this module:
-- an explanation is one thing that alone makes the claimed total RIGHT: it is tried, not guessed;
+- an explanation is a single change that makes the claimed total RIGHT: it is tried, not guessed;
 - only readings that can matter are tried (:mod:`ocpi_emsp.pricing.verdict.relevance`);
-- VAT rates are those in common use; they, and cents for units, are tried on a certain amount only.
+- VAT rates are those in common use; VAT, and cents for units, are only tried on a certain amount.
 """
 
 from __future__ import annotations
@@ -34,18 +34,20 @@ VAT_RATES: Final = (
 _PER_MILLE: Final = {rate: int(Decimal(rate) * 10) for rate in VAT_RATES}
 _A_THOUSAND: Final = 1000
 MAX_TRIED: Final = 100_000
-"""Charging periods times elements that are looked at, over all readings that are tried; no more are tried then."""
+"""Charging periods times elements that are examined, over all tried readings; beyond that no more readings are
+tried.
+"""
 _FAR: Final = 20
-"""Only a total that is so many times too high or too low is looked at for another unit."""
+"""Another unit is only tried if the total is too high or too low by at least this factor."""
 
 
 def may_explain(ruling: Ruling) -> bool:
-    """Whether there is something to explain: a total that is wrong, or energies that contradict."""
+    """Return True if there is something to explain: a wrong total, or contradicting energies."""
     return ruling.verdict is Verdict.WRONG or any(each.code == "energy.contradiction" for each in ruling.reasons)
 
 
 def explain(case: CdrCase, ruling: Ruling, readings: Readings) -> tuple[Explanation, ...]:
-    """What would make a total right that is wrong, or whose energies contradict."""
+    """Return what would make right a total that is wrong, or whose energies contradict."""
     if ruling.verdict is not Verdict.WRONG:
         return tuple(_volumes_in_wh(case, readings))
     bill = None if ruling.base is None or ruling.expected is None else Bill.of(ruling.base.lines)
@@ -68,7 +70,9 @@ def _readings(case: CdrCase, ruling: Ruling, readings: Readings, bill: Bill | No
 
 
 def _work(ruling: Ruling) -> int:
-    """What one reckoning looks at: charging periods, times the elements of the tariffs and the zones that may apply."""
+    """Return the work of one reckoning: charging periods times the elements of the tariffs and the zones that may
+    apply.
+    """
     if ruling.case is None:
         return 1
     elements = sum(len(each.tariff.elements) for each in ruling.case.candidates)
@@ -95,14 +99,14 @@ def _of_amount(
     if money.scale > 1 and size(claimed) > size(expected) and money.right(claimed / Fraction(money.scale), expected):
         message = f"right if the total is in minor units: {text(decimal(claimed / Fraction(money.scale)))}"
         yield Explanation(code="cents", message=message)
-    if money.rounding != "common":  # which holds all others
+    if money.rounding != "common":  # it includes all others
         yield from _roundings(claimed, expected, ruling, money)
     if size(claimed) < size(expected):
         yield from _rounded_down(claimed, expected, ruling.factor, money, bill)
 
 
 def _vat(claimed: Rational, expected: Rational, money: Money) -> Iterator[Explanation]:
-    """The rates that make the amount the claimed one: the nearest first, where the amount is small."""
+    """Yield the rates that turn the amount into the claimed one: the nearest first, if the amount is small."""
     if not size(expected) < size(claimed) < size(expected) * 2 or (claimed < 0) != (expected < 0):
         return
     # In thousandths of a per mille; one minor unit of a small amount is many of them.
@@ -148,6 +152,6 @@ def _energy(case: CdrCase, ruling: Ruling, readings: Readings) -> Iterator[Expla
 
 
 def _volumes_in_wh(case: CdrCase, readings: Readings) -> Iterator[Explanation]:
-    """Where the volumes are a thousand times total_energy, or it is a thousand times them."""
+    """Yield an explanation if the volumes are a thousand times total_energy, or the reverse."""
     if _is_right(case, readings, Fraction(1, _A_THOUSAND)):
         yield Explanation(code="wh", message="right if the ENERGY volumes are Wh instead of kWh")

@@ -1,9 +1,10 @@
 """Whether the total of a CDR follows from its tariff: models in, an Audit out (docs/how-to/audit-bills.md).
 
 Rules of this module:
-- what a CDR leaves open is reckoned in every way: one amount is certain, several are bounds with a reason;
-- what was taken from elsewhere than the CDR, or not regarded, is an assumption;
-- amounts are exact; one that does not end is shown with 50 digits, and differences are those of what is shown.
+- everything that a CDR leaves open is reckoned in every way: one amount is certain, several are bounds with a reason;
+- data that was taken from outside the CDR, or ignored, is an assumption;
+- amounts are exact; one without a finite decimal is shown with 50 digits, and differences are those of the shown
+  amounts.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ def judge(
     time_zone: str | None = None,
     notes: Sequence[str] = (),
 ) -> Audit:
-    """The audit of a CDR.
+    """Return the audit of a CDR.
 
-    ``tariffs`` count where the CDR has none; ``location`` is the one that the party published, ``time_zone`` the IANA
-    name of the party's zone; ``notes`` are assumptions that were made before.
+    ``tariffs`` are used if the CDR has none; ``location`` is the one that the party published; ``time_zone`` is the
+    IANA name of the party's zone; ``notes`` are earlier assumptions.
     """
     case = CdrCase.of(cdr, tariffs, location, time_zone)
     ruling = case.rule(readings)
@@ -57,11 +58,11 @@ def judge(
 
 
 def shown(amount: Rational | None) -> Decimal | None:
-    """The amount as a decimal."""
+    """Return the amount as a decimal."""
     return None if amount is None else decimal(amount)
 
 
 def _difference(cdr: Cdr, ruling: Ruling) -> Decimal | None:
-    """Claimed minus the amount that it differs from; minus what is certain where it is right."""
+    """Return claimed minus the amount that it differs from; if the total is right, minus the certain amount."""
     amount = ruling.expected if ruling.beyond is None else ruling.beyond
     return None if amount is None else WIDE.subtract(cdr.total_cost, decimal(amount))

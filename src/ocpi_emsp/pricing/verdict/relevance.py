@@ -1,10 +1,10 @@
-"""Which other readings can matter for a wrong total: trying all of them takes tens of audits.
+"""Which other readings can matter for a wrong total; trying all of them would take tens of audits.
 
 Rules of this module:
-- a reading matters only where the tariff asks its question: a window, a limit, a step_size, a second element;
-- readings that divide a session among the prices of a tariff matter only where the claimed total lies between the
-  least and the most that any division gives; those of ``step_size`` and ``flat`` only where their own sums give it;
-- what passes is reckoned: this module may let too much pass, and that costs time alone.
+- a reading only matters if the tariff raises its question: a window, a limit, a step_size, a second element;
+- readings that divide a session among the tariff's prices only matter if the claimed total is between the least and the
+  most that any division gives; those of ``step_size`` and ``flat`` only if their own sums give it;
+- what passes is reckoned: passing too much only costs time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from ocpi_emsp.pricing.verdict.ruling import Ruling
 
 
 def relevant(case: CdrCase, ruling: Ruling, readings: Readings, bill: Bill | None) -> Iterator[tuple[str, str]]:
-    """The name and the value of each other reading that can matter; ``bill`` is made of the lines, if it is certain."""
+    """Yield name and value of each other reading that can matter; ``bill`` is built from the lines, if they are
+    certain.
+    """
     sieve = _Sieve.of(case, ruling, Money.of(case.cdr.currency, readings), bill)
     if sieve is None:
         return
@@ -47,14 +49,14 @@ class _Sieve:
     features: list[Features]
     lines: tuple[Line, ...]
     claimed: int
-    """Without the sign of a credit, and VAT."""
+    """The claimed amount without VAT and without the sign of a credit."""
     slack: int
-    """How far rounding leads: the minor unit, or the tolerance."""
+    """The maximum effect of rounding: the minor unit, or the tolerance."""
     is_missing: bool
     bill: Bill | None
-    """None where a line of it is not certain."""
+    """The bill; None if a line of it is uncertain."""
     _fees: int | None = None
-    """So many fees make the total; None if that is not known."""
+    """The number of fees that gives the total; None if unknown."""
     _reaches: bool | None = None
 
     @classmethod
@@ -76,7 +78,7 @@ class _Sieve:
         )
 
     def asked(self) -> Iterator[str]:
-        """The settings whose question is asked."""
+        """Yield the settings whose question the tariff raises."""
         seen = self.features
         if self.is_missing:
             yield "missing"
@@ -98,7 +100,7 @@ class _Sieve:
             yield from self._dividing()
 
     def _dividing(self) -> Iterator[str]:
-        """The settings that say which price which part of a session has."""
+        """Yield the settings that decide which part of a session has which price."""
         seen = self.features
         asked = {
             "element": any(each.has_mixed_types for each in seen),
@@ -113,7 +115,7 @@ class _Sieve:
         yield from (name for name, is_asked in asked.items() if is_asked)
 
     def passes(self, name: str, value: str) -> bool:
-        """Whether the sum of a reading is near the total, where it can be seen from the bill."""
+        """Return True if a reading's sum is near the total, as far as the bill shows it."""
         if name not in ("flat", "step", "price_unit"):
             return True
         if self.bill is None:
@@ -125,16 +127,16 @@ class _Sieve:
         return value == "unit" or self._is_near(self.bill.by_blocks())
 
     def _is_near(self, amount: int, more: int = 0) -> bool:
-        """Whether rounding may lead from an amount, or one that is up to so much off, to the total."""
+        """Return True if an amount, changed by at most ``more``, may be rounded to the total."""
         return abs(amount - self.claimed) <= self.slack + more
 
     def _is_divided(self) -> bool:
-        """Whether a charging period has two lines for one dimension."""
+        """Return True if a charging period has two lines for one dimension."""
         places = [(line.period, line.dimension) for line in self.lines if line.period is not None]
         return len(set(places)) < len(places)
 
     def _meets_maximum(self, tariff: Tariff) -> bool:
-        """Whether a period begins at exactly the maximum of an element."""
+        """Return True if a period begins at exactly the maximum of an element."""
         asked = [each.restrictions for each in tariff.elements if each.restrictions is not None]
         energies = {rational(each.max_kwh, 1000) for each in asked if each.max_kwh is not None}
         durations = {each.max_duration for each in asked if each.max_duration is not None}
@@ -148,7 +150,7 @@ class _Sieve:
         return False
 
     def _counts_fees(self) -> bool:
-        """Whether a whole number of fees, beside what the rest of the bill costs, makes the total."""
+        """Return True if a whole number of fees, beside the rest of the bill, gives the total."""
         prices = {each.price for tariff in self.tariffs for each in _flats(tariff) if each.price}
         if self.bill is None or len(prices) > 1:
             return True
@@ -161,7 +163,7 @@ class _Sieve:
         return bool(near)
 
     def _most_fees(self, value: str) -> Rational:
-        """The most fees that a reading can charge."""
+        """Return the most fees that a reading can charge."""
         periods = self.case.measured.metered.periods
         if value == "each_period":
             return len(periods)
@@ -170,7 +172,9 @@ class _Sieve:
         return 1 if value == "session" else max(each.flats for each in self.features)
 
     def _within_reach(self) -> bool:
-        """Whether the total lies between the least and the most of any division of the volumes among the prices."""
+        """Return True if the total is between the least and the most of any division of the volumes among the
+        prices.
+        """
         if self._reaches is None:
             self._reaches = any(map(self._reaches_it, self.tariffs))
         return self._reaches
@@ -191,7 +195,7 @@ def _flats(tariff: Tariff) -> Iterator[PriceComponent]:
 
 
 def _reach(tariff: Tariff, lines: Sequence[Line], pieces: int) -> tuple[int, int]:
-    """The least and the most that the volumes of a bill cost under any of the prices."""
+    """Return the least and the most that the volumes of a bill cost under any of the prices."""
     volumes = dict[str, int]()
     for line in lines:
         if line.unit in PER_UNIT:

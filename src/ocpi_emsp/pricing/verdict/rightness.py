@@ -1,10 +1,10 @@
 """Whether a claimed amount is an exact one, rounded in a common way.
 
 Rules of this module (``rounding`` and ``tolerance`` in docs/spec-choices.md):
-- less than one minor unit of the currency away is right, and so is the sum of lines that are rounded to it one by one,
-  or of the subtotals of each price (what one price of a dimension bills); a price itself is never rounded;
-- a negative amount is rounded as the positive one is;
-- amounts are exact; what is shown of one that does not end (50 digits) counts as that amount.
+- a total less than one minor unit of the currency away is right, and so is the sum of lines that are rounded to it one
+  by one, or of the subtotals of each price (what one price of a dimension bills); a price itself is never rounded;
+- a negative amount is rounded like the positive one;
+- amounts are exact; if one has no finite decimal, its shown form (50 digits) counts as that amount.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ocpi_emsp.pricing.result import Line
 from ocpi_emsp.pricing.verdict.fine import FINE, fine, smooth
 
 Way: TypeAlias = Callable[[int, int], int]
-"""A whole number for a numerator of 0 or more and a denominator."""
+"""Rounds a fraction, given as a numerator of 0 or more and a denominator, to a whole number."""
 
 
 def _half_up(numerator: int, denominator: int) -> int:
@@ -44,21 +44,21 @@ def _down(numerator: int, denominator: int) -> int:
 
 
 WAYS: Final[Mapping[str, Way]] = {"half_up": _half_up, "half_even": _half_even, "up": _up, "down": _down}
-"""How an amount is rounded, away from 0 and towards it alike for both signs."""
+"""The ways to round an amount, away from 0 and towards it, the same for both signs."""
 
 
 def rounded(amount: Rational, way: Way) -> int:
-    """The amount as a whole number."""
+    """Return the amount as a whole number."""
     return _signed(amount.numerator, amount.denominator, way)
 
 
 def down(amount: Rational) -> int:
-    """The next whole number towards 0."""
+    """Return the next whole number towards 0."""
     return rounded(amount, _down)
 
 
 def size(amount: Rational) -> Rational:
-    """The amount without its sign."""
+    """Return the amount without its sign."""
     return amount if amount >= 0 else -amount
 
 
@@ -67,14 +67,14 @@ def _signed(numerator: int, denominator: int, way: Way) -> int:
 
 
 class BilledLine(NamedTuple):
-    """What rounding needs to know of a line: its cost in the small unit, and the price that it is a part of."""
+    """What rounding needs of a line: its cost in the small unit, and the price that it belongs to."""
 
     cost: int
     price: tuple[str, Decimal | None]
 
 
 def billed(lines: Iterable[Line], bound: str = "cost") -> tuple[BilledLine, ...]:
-    """The lines at their cost, or at one of their bounds; none where one of them has no such amount."""
+    """Return the lines at their cost, or at one of their bounds; empty if one of them has no such amount."""
     found = list[BilledLine]()
     for line in lines:
         amount = getattr(line, bound)
@@ -85,7 +85,7 @@ def billed(lines: Iterable[Line], bound: str = "cost") -> tuple[BilledLine, ...]
 
 
 def _subtotals(lines: Iterable[BilledLine]) -> list[int]:
-    """What each price bills."""
+    """Return the amount that each price bills."""
     found: dict[tuple[str, Decimal | None], int] = {}
     for cost, price in lines:
         found[price] = found.get(price, 0) + cost
@@ -94,25 +94,27 @@ def _subtotals(lines: Iterable[BilledLine]) -> list[int]:
 
 @frozen(kw_only=True)
 class Money:
-    """What makes amounts of a CDR right: its currency, and the readings."""
+    """What decides whether amounts of a CDR are right: its currency, and the readings."""
 
     scale: int
     """Minor units in one unit: 100 for EUR."""
     rounding: str
     tolerance: Rational
     factor: Rational = 1
-    """What is put on top of the sum of the lines: the sign of a credit, and VAT."""
+    """Factor on the sum of the lines: the sign of a credit, and VAT."""
 
     @classmethod
     def of(cls, currency: str, readings: Readings, factor: Rational = 1) -> Money:
-        """The money of a currency under the readings."""
+        """Return the money of a currency under the readings."""
         scale = 10 ** minor_digits(currency)
         return cls(scale=scale, rounding=readings.rounding, tolerance=rational(readings.tolerance), factor=factor)
 
     def right(
         self, claimed: Rational, amount: Rational, lines: Callable[[], Sequence[BilledLine]] = lambda: ()
     ) -> bool:
-        """Whether ``claimed`` is ``amount``, of which ``lines`` are the parts; without lines only as a whole."""
+        """Return True if ``claimed`` is ``amount``, whose parts are ``lines``; without lines it is only compared as a
+        whole.
+        """
         off = size(claimed - amount)
         if not off or off <= self.tolerance or (self.rounding == "common" and off * self.scale < 1):
             return True
@@ -124,13 +126,13 @@ class Money:
             return False
         parts = lines()
         if off * self.scale > (len(parts) + 1) * max(size(self.factor), 1):
-            return False  # each rounds by less than one unit, and what is put on top once more
+            return False  # each part rounds by less than one unit, and the factor once more
         return (self.rounding != "per_price" and self._adds_up(claimed, [cost for cost, _ in parts])) or (
             self.rounding != "per_line" and self._adds_up(claimed, _subtotals(parts))
         )
 
     def _adds_up(self, claimed: Rational, amounts: Sequence[int]) -> bool:
-        """Whether it is the sum of these, each rounded: before or after what is put on top."""
+        """Return True if it is the sum of these amounts, each rounded before or after the factor is applied."""
         if not amounts:
             return False
         units, minor = claimed * self.scale, FINE // self.scale
@@ -144,6 +146,6 @@ class Money:
         return any(units == sum(rounded(each, way) for each in on_top) for way in WAYS.values())
 
     def _ends(self, units: Rational) -> Iterable[Rational]:
-        """What a sum in minor units may end as."""
+        """Return the possible results of a sum in minor units."""
         whole = units * self.factor
         return (whole,) if whole.denominator == 1 else (whole, *(rounded(whole, way) for way in WAYS.values()))

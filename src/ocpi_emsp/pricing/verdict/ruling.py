@@ -1,9 +1,9 @@
-"""From what a session costs to a verdict on the total that is claimed.
+"""From the cost of a session to a verdict on the claimed total.
 
 Rules of this module:
-- a credit is a negative total: its amount is that of the session with the other sign;
-- VAT is put on top where the readings include it, as a line of its own;
-- right for both bounds is RIGHT; beyond one and not right for it is WRONG by at least so much; else UNDECIDABLE.
+- a credit is a negative total: its amount is that of the session with the opposite sign;
+- VAT is added if the readings include it, as a line of its own;
+- right for both bounds is RIGHT; beyond one and not right for it is WRONG by at least the difference; else UNDECIDABLE.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from ocpi_emsp.pricing.verdict.appraisal import Case
 from ocpi_emsp.pricing.verdict.rightness import Money, billed
 
 WIDE: Final = Context(prec=400)
-"""Sums and differences of amounts are exact in it: none has so many digits."""
+"""A context in which sums and differences of amounts are exact: no amount has so many digits."""
 
 
 @frozen(kw_only=True)
 class Ruling:
-    """What readings make of a CDR: amounts with the sign of a credit, and VAT where it is included."""
+    """The result for a CDR under given readings: amounts with the sign of a credit, and VAT if included."""
 
     verdict: Verdict
     reasons: tuple[Reason, ...]
@@ -47,17 +47,17 @@ class Ruling:
 
     @property
     def expected(self) -> Rational | None:
-        """The amount that is certain."""
+        """The certain amount, if there is one."""
         return self.low if self.low == self.high else None
 
 
 def no_ruling(reasons: tuple[Reason, ...], notes: tuple[str, ...] = ()) -> Ruling:
-    """Nothing is decided, and there are no bounds."""
+    """Return a ruling without a decision and without bounds."""
     return Ruling(verdict=Verdict.UNDECIDABLE, reasons=reasons, notes=notes)
 
 
 def ruled(claimed: Rational, case: Case, base: Reckoning, readings: Readings, notes: tuple[str, ...]) -> Ruling:
-    """The ruling on a claimed total, from what the session costs."""
+    """Return the ruling on a claimed total, from the cost of the session."""
     sign = -1 if claimed < 0 and readings.credit != "off" else 1
     money = Money.of(case.currency, readings, sign * vat_factor(readings))
     amounts = [None if each is None else each * money.factor for each in (base.low, base.high)]
@@ -89,7 +89,7 @@ def ruled(claimed: Rational, case: Case, base: Reckoning, readings: Readings, no
 
 
 def vat_factor(readings: Readings) -> Rational:
-    """What an amount without VAT is multiplied with."""
+    """Return the factor from an amount without VAT to one with it."""
     return 1 if readings.vat is None else 1 + rational(readings.vat) / Fraction(100)
 
 
@@ -99,7 +99,7 @@ def _fits(claimed: Rational, amount: Rational, base: Reckoning, bound: str, mone
 
 
 def final_lines(base: Reckoning, sign: int, total: Rational | None, readings: Readings) -> tuple[Line, ...]:
-    """The lines with the sign of a credit, and VAT; their costs add up to ``total`` if it is certain."""
+    """Return the lines with the sign of a credit, and VAT; their costs add up to ``total`` if it is certain."""
     lines = base.lines if sign > 0 else tuple(map(_negated, base.lines))
     if not readings.vat or not lines:
         return lines
@@ -112,7 +112,7 @@ def _negated(line: Line) -> Line:
 
 
 def _opposite(amount: Decimal | None) -> Decimal | None:
-    """The amount with the other sign, exactly: arithmetic would round it to the caller's precision."""
+    """Return the amount with the opposite sign, exactly: arithmetic would round it to the caller's precision."""
     return amount.copy_negate() if amount else amount
 
 
@@ -145,7 +145,7 @@ def _vat_line(lines: tuple[Line, ...], sign: int, base: Reckoning, total: Ration
 
 
 def added(amounts: list[Decimal]) -> Decimal:
-    """The exact sum."""
+    """Return the exact sum."""
     total = Decimal(0)
     for each in amounts:
         total = WIDE.add(total, each)
