@@ -1,10 +1,10 @@
 """One call to a partner, judged on both layers.
 
 Rules of this module (status_codes.md; docs/spec-choices.md row 13):
-- a row that the matrix switches off is refused before anything is sent; so is a URL that the policy forbids;
-- an answer counts as success only with HTTP 2xx and a status_code of 1xxx;
-- a URL that we build ends with a slash if the party's profile asks for one; one that the partner gave us is unchanged;
-- redirects within the partner's origin are followed (redirects.py), any other is refused;
+- a row that the matrix switches off is rejected before anything is sent; so is a URL that the policy forbids;
+- a response only counts as success with HTTP 2xx and a status_code of 1xxx;
+- a URL that we build ends with a slash if the party's profile requires one; a URL from the partner is unchanged;
+- redirects within the partner's origin are followed (redirects.py); any other is an error;
 - POST, PUT and PATCH are sent once: a failed call is not repeated (transport_and_format.md, offline behaviour).
 """
 
@@ -37,7 +37,7 @@ _WHY_OFF = {"commands.UNLOCK_CONNECTOR": ": it is for help-desk operators only (
 
 
 def require(context: Context, party: Party, route: Route) -> str:
-    """The URL of the route's module at the party. Raises NotSupported, NotRegistered, MissingEndpoints."""
+    """Return the URL of the route's module at the party. Raises NotSupported, NotRegistered, MissingEndpoints."""
     if not route.on(matrix_of(party.profile, context.matrix)):
         off = f"the support matrix switches {route.method} {route.row} ({route.direction}) off"
         raise NotSupported(off + _WHY_OFF.get(route.name, ""))
@@ -50,9 +50,9 @@ def require(context: Context, party: Party, route: Route) -> str:
 
 
 def url_of(context: Context, party: Party, route: Route, **params: str) -> str:
-    """The URL of a route at the party. Raises what :func:`require` raises.
+    """Return the URL of a route at the party. Raises like :func:`require`.
 
-    That of the credentials is the partner's own, and gets no slash.
+    The URL of the credentials is the partner's own, and gets no slash.
     """
     with_slash = party.profile.trailing_slash and route.module != "credentials"
     return route.url(require(context, party, route), trailing_slash=with_slash, **params)
@@ -66,14 +66,14 @@ async def call(
     params: Mapping[str, str] | None = None,
     body: bytes = b"",
 ) -> Envelope:
-    """Call one route of a party and judge the answer. Raises PartnerError and what :func:`require` raises."""
+    """Call one route of a party and judge the response. Raises PartnerError, and the errors of :func:`require`."""
     url = url_of(context, party, route, **(params or {}))
     request = outgoing_request(route.method, url, party.token or "", party.profile, body)
     return judge(request, await exchange(context, request, party, route.module))
 
 
 def outgoing_request(method: str, url: str, token: str, profile: Profile, body: bytes = b"") -> Request:
-    """A request with token and correlation headers, and those of the party's profile."""
+    """Return a request with token and correlation headers, and those of the party's profile."""
     headers = {
         **profile.extra_headers(),
         "authorization": authorization(token, as_base64=profile.base64_token),
@@ -87,10 +87,10 @@ def outgoing_request(method: str, url: str, token: str, profile: Profile, body: 
 
 
 async def exchange(context: Context, request: Request, party: Party | None = None, module: str = "") -> Response:
-    """Send one request, where the url policy allows it, and log it with the party and module that it is about.
+    """Send one request if the URL policy allows it, and log it with its party and module.
 
-    Without a ``module``, that of a ``party`` shows by its endpoints. Its X-Correlation-ID is the context's, where that
-    has one. Raises UnsafeUrl, TransportFailed.
+    Without a ``module``, the party's endpoints determine it. The X-Correlation-ID is that of the context, if it has
+    one. Raises UnsafeUrl, TransportFailed.
     """
     context.check_url(request.url)
     if context.correlation_id:
@@ -98,7 +98,7 @@ async def exchange(context: Context, request: Request, party: Party | None = Non
     logged = LoggedCall.begin(context, request, party, module)
     with logged.span() as span:
         try:
-            # The trace's headers come first: none of them replaces the token.
+            # The trace's headers come first, so none of them replaces the token.
             traced = evolve(request, headers={**span.headers(), **request.headers})
             response = await send_following(context, traced)
         except OcpiError as error:
@@ -109,7 +109,7 @@ async def exchange(context: Context, request: Request, party: Party | None = Non
 
 
 def judge(request: Request, response: Response) -> Envelope:
-    """The envelope of a successful answer. Raises PartnerRefused, AnswerUnusable."""
+    """Return the envelope of a successful response. Raises PartnerRefused, AnswerUnusable."""
     method, url = request.method, request.url
     _require_no_redirect(request, response)
     try:
@@ -128,7 +128,7 @@ def judge(request: Request, response: Response) -> Envelope:
         quoted = f"; the answer was: {words}" if words else ""
         raise AnswerUnusable(f"{method} {url}: {error.message}{quoted}", method=method, url=url) from None
     if not 200 <= response.status < 300 or not 1000 <= envelope.status_code < 2000:
-        # It goes into reports and logs, and some partners quote the token that they do not like.
+        # The message goes into reports and logs, and some partners quote the token that they reject.
         said = f": {without_secrets(request, envelope.status_message)}" if envelope.status_message else ""
         message = f"{method} {url} answered HTTP {response.status}, {envelope.status_code}{said}"
         raise PartnerRefused(
@@ -143,7 +143,7 @@ def judge(request: Request, response: Response) -> Envelope:
 
 
 def _require_no_redirect(request: Request, response: Response) -> None:
-    """Raises PartnerRefused for a redirect: it is one that is not followed."""
+    """Raise PartnerRefused for a redirect that is not followed."""
     led = redirected_to(response)
     if led is None:
         return

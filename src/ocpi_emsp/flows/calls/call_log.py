@@ -1,9 +1,10 @@
 """What is recorded of a call to a partner: a log line, a span, and metrics.
 
 Rules of this module:
-- of the partner's words, those of an answer without an envelope are recorded, bounded and without our token; no line
-  has what identifies a driver;
-- the time is that of the whole call: with its turn, its retries and their waits where the context has them.
+- the partner's text is only recorded from a response without an envelope, bounded and without our token; no line
+  identifies a driver;
+- the duration is that of the whole call: with the wait for its turn, its retries and their waits, if the context has
+  them.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ from ocpi_emsp.wire import Request, Response, excerpt, from_base64, read_envelop
 
 _HIDDEN: Final = "***"
 _DRIVER: Final = re.compile(rb'"(?:uid|auth_id|visual_number)"\s*:\s*("(?:[^"\\]|\\.)*")')
-"""A driver in the body of a request: a token, or a command that has one."""
+"""Members that identify a driver in the body of a request: a token, or a command with one."""
 _CODES: Final = frozenset({1000, *range(2000, 2005), *range(3000, 3004)})
-"""Those that number anything: what a partner makes up is in the log."""
+"""Status codes that are recorded in metrics; a partner's own codes are only logged."""
 
 
 @define
 class LoggedCall:
-    """A call on its way, and what is recorded of it."""
+    """A call in progress, and what is recorded of it."""
 
     context: Context
     request: Request
@@ -51,11 +52,11 @@ class LoggedCall:
 
     @classmethod
     def begin(cls, context: Context, request: Request, party: Party | None, module: str) -> LoggedCall:
-        """A call that is about to be made."""
+        """Return the record of a call that is about to be made."""
         return cls(context, request, module or _module(party, request.url), party, context.clock.now())
 
     def span(self) -> GuardedSpan:
-        """A span for the time of the call."""
+        """Return a span for the duration of the call."""
         telemetry = self.context.telemetry
         if not telemetry.on:
             return telemetry.span("", "client", {})
@@ -70,7 +71,7 @@ class LoggedCall:
         return telemetry.span(f"{self.request.method} {self.module}".rstrip(), "client", attributes)
 
     def answered(self, response: Response, span: GuardedSpan) -> None:
-        """The partner answered: as it should, or with an error on either layer (status_codes.md)."""
+        """Record a response: a success, or an error on either layer (status_codes.md)."""
         self.status, self.status_code = response.status, _status_code(response)
         is_success = 200 <= response.status < 300 and 1000 <= (self.status_code or 0) < 2000
         if self.status_code is not None:
@@ -85,7 +86,7 @@ class LoggedCall:
         self._note(span, "AnswerUnusable", words or None)
 
     def failed(self, error: OcpiError, span: GuardedSpan) -> None:
-        """There is no answer."""
+        """Record that there is no response."""
         self._note(span, type(error).__name__, self._reason(error))
 
     def _note(self, span: GuardedSpan, error: str, reason: str | None = None) -> None:
@@ -134,7 +135,7 @@ class LoggedCall:
             return OTHER
 
     def _reason(self, error: OcpiError) -> str:
-        """The cause of a failure, without our token."""
+        """Return the cause of a failure, without our token."""
         said = error.message
         if isinstance(error, PartnerError):
             said = said.removeprefix(f"{error.method} {error.url}: ")
@@ -142,15 +143,16 @@ class LoggedCall:
 
 
 def without_secrets(request: Request, said: str) -> str:
-    """A text without the secrets that a request was sent with: its token, that of its body, and what extra headers
-    hold, each raw and in base64."""
+    """Return a text without the secrets of a request: its token, that of its body, and the values of extra headers,
+    each raw and in base64.
+    """
     for secret in _secrets(request):
         said = said.replace(secret, _HIDDEN)
     return said
 
 
 def answer_excerpt(request: Request, response: Response, *, of_drivers: bool = True) -> str:
-    """The words of an answer without an envelope, bounded and escaped, without the token that was sent.
+    """Return the text of a response without an envelope, bounded and escaped, without the token that was sent.
 
     ``of_drivers=False``: also without the ids of drivers in the request, for a log.
     """
@@ -162,7 +164,7 @@ def answer_excerpt(request: Request, response: Response, *, of_drivers: bool = T
 
 
 def _drivers(request: Request) -> list[str]:
-    """What identifies a driver in a request: the ids in its body, and the last part of a token's URL."""
+    """Return what identifies a driver in a request: the ids in its body, and the last part of a token's URL."""
     found = [msgspec.json.decode(match[1], type=str) for match in _DRIVER.finditer(request.body)]
     if "/tokens/" in request.url:
         last = request.url.partition("?")[0].rstrip("/").rpartition("/")[2]
@@ -171,7 +173,7 @@ def _drivers(request: Request) -> list[str]:
 
 
 def without_drivers(party: Party | None, said: str) -> str:
-    """A text without what stands below a party's tokens endpoint, wherever that lies: the uid of a driver's token."""
+    """Return a text without the path below a party's tokens endpoint, which holds the uid of a driver's token."""
     endpoint = party.endpoint("tokens") if party is not None else None
     if endpoint is None:
         return said
@@ -180,7 +182,9 @@ def without_drivers(party: Party | None, said: str) -> str:
 
 
 def _secrets(request: Request) -> list[str]:
-    """The token of the header, that of credentials in the body, and what extra headers hold: the longest first."""
+    """Return the token of the header, that of credentials in the body, and the values of extra headers: the longest
+    first.
+    """
     sent = request.headers.get("authorization", "").partition(" ")[2]
     found = [sent, from_base64(sent) or "", *secret_values(request.headers)]
     if b'"token"' in request.body:
@@ -191,7 +195,7 @@ def _secrets(request: Request) -> list[str]:
 
 
 class _WithToken(msgspec.Struct):
-    """Credentials; what holds another kind of token is not read."""
+    """Credentials; another object with a member ``token`` is not read."""
 
     token: str
 
@@ -204,7 +208,7 @@ def _status_code(response: Response) -> int | None:
 
 
 def _module(party: Party | None, url: str) -> str:
-    """The module whose endpoint a URL lies under; one of OCPI's, since a party may make up any number of others."""
+    """Return the OCPI module whose endpoint contains a URL; a party may invent any number of others."""
     endpoints = party.all_endpoints if party is not None else ()
     known = ((each.url.partition("?")[0].rstrip("/"), each.identifier.lower()) for each in endpoints)
     under = [(base, name) for base, name in known if name in MODULES and re.match(rf"{re.escape(base)}(?![^/?#])", url)]

@@ -1,8 +1,8 @@
-"""Objects that we pull from a partner.
+"""Objects that are pulled from a partner.
 
-Rules of this module (transport_and_format.md, pagination; the rules of following a list are in list_trail.py):
-- pages are followed lazily; the good objects of a page are given although others are bad, the bad ones are named;
-- an object that was given already is not given again;
+Rules of this module (transport_and_format.md, pagination; list_trail.py has the rules of following a list):
+- pages are followed lazily; the good objects of a page are returned even if others are bad, and the bad ones are named;
+- an object that was already returned is not returned again;
 - the party's profile bounds the size of a page, and names the zone of timestamps without one.
 """
 
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 @frozen
 class RejectedItem:
-    """An object of a page that has no usable reading: the bytes as received, and why."""
+    """An object of a page without a usable reading: the bytes as received, and the reason."""
 
     document: bytes
     findings: tuple[Finding, ...]
@@ -50,13 +50,13 @@ class FetchedPage(Generic[T]):
     rejected: tuple[RejectedItem, ...]
     url: str
     total: int | None
-    """X-Total-Count, as the partner said it last."""
+    """The last X-Total-Count that the partner sent."""
     notes: tuple[str, ...] = field(default=())
-    """What was wrong with the page itself, and what was done about it."""
+    """Faults of the page itself, and how they were handled."""
 
 
 def read(kind: type[T], data: bytes | msgspec.Raw) -> T:
-    """The object that a partner answered with; a list of one stands for it. Raises AnswerUnusable."""
+    """Return the object of a partner's response; a list of one stands for its item. Raises AnswerUnusable."""
     answered = unwrap(data)
     if answered.around:
         logs.info("answer.unwrapped", kind=kind.__name__, note=answered.note)
@@ -69,8 +69,9 @@ def read(kind: type[T], data: bytes | msgspec.Raw) -> T:
 
 
 async def fetch_object(context: Context, party: Party, route: Route, kind: type[T], /, **params: str) -> T:
-    """One object. Raises PartnerRefused where it is not known, AnswerUnusable where it cannot be read;
-    InvalidObject for an id that cannot stand in a URL: nothing was sent."""
+    """Return one object. Raises PartnerRefused if the partner does not know it, AnswerUnusable if it is unreadable;
+    InvalidObject for an id that cannot be part of a URL: then nothing was sent.
+    """
     for name, value in params.items():
         if not is_usable_id(value):
             raise InvalidObject(f"invalid {name} {shown(value)}: expected the id of an object, for example 'A1'")
@@ -81,7 +82,7 @@ async def fetch_object(context: Context, party: Party, route: Route, kind: type[
 async def fetch_pages(
     context: Context, party: Party, route: Route, kind: type[T], page: PageRequest
 ) -> AsyncIterator[FetchedPage[T]]:
-    """The pages of a list, one request each. Raises PartnerError; UnsafeUrl for a next link to another origin."""
+    """Yield the pages of a list, one request each. Raises PartnerError; UnsafeUrl for a next link to another origin."""
     most = party.profile.page_limit
     filters = (page if most is None else evolve(page, limit=min(most, page.limit or most))).query()
     seen = set[str]()

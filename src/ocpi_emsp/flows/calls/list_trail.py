@@ -1,19 +1,19 @@
-"""The way through a partner's list: which page comes next, also where its next links are wrong.
+"""Following a partner's list: which page is next, even if its next links are wrong.
 
 Rules of this module (transport_and_format.md, pagination; docs/spec-choices.md row 8):
-- a next link is resolved against the request's URL and stays on the same origin (one to plain http of the same host,
-  from behind a TLS proxy, is read as https); filters of the request that the partner loses are added again;
-- where X-Total-Count shrinks between two pages, the last GET is repeated with an offset lower by the difference;
-- X-Total-Count counts for the list until another page says it anew; one that cannot be read is named;
-- where X-Total-Count says more, and no link leads on, or one that cannot be used, the list continues by offset at its
-  own URL; where neither a link nor a total says anything, a full page is followed by the next one;
-- a link that the partner itself refuses cannot be used either; behind one and without a total, the list is complete
-  only where the page at the next offset is an empty one;
-- a URL is followed once, and a page that was listed before ends the list: no list is endless;
-- nor is one whose pages differ and list nothing new, nor one whose objects are always new: STALE_PAGES and the limits
-  on objects and pages end it, and what was listed before is given;
-- a list with fewer distinct objects than X-Total-Count at its end is incomplete, and says so. It is asked for once more
-  where objects came twice: their order was not the same on every page.
+- a next link is resolved against the request's URL and stays on the same origin (a link to plain http of the same host,
+  from behind a TLS proxy, is read as https); filters of the request that the partner drops are added again;
+- if X-Total-Count decreases between two pages, the last GET is repeated with an offset lower by the difference;
+- X-Total-Count applies to the list until another page sends a new one; an unreadable one is reported;
+- if X-Total-Count is larger than the objects listed, and there is no link or only an unusable one, the list continues
+  by offset at its own URL; without a link and a total, a full page is followed by the next offset;
+- a link that the partner itself rejects is unusable, too; after one, and without a total, the list is only complete if
+  the page at the next offset is empty;
+- a URL is followed once, and a repeated page ends the list: no list is endless;
+- pages that differ but list nothing new, and ever new objects, are ended by STALE_PAGES and by the limits on objects
+  and pages; what was listed before is returned;
+- a list with fewer distinct objects than X-Total-Count at its end is incomplete, and is reported so. It is requested
+  once more if objects were listed twice: their order was not the same on every page.
 """
 
 from __future__ import annotations
@@ -30,35 +30,37 @@ from ocpi_emsp.flows.calls.redirects import resolved, same_origin
 from ocpi_emsp.wire import Request, Response, next_link
 
 EMPTY_PAGES = 10
-"""Pages without objects in a row, each naming a next one, that are followed where X-Total-Count says that there is
-more: some partners filter after paging. Without a total, the second one ends the list."""
+"""Consecutive empty pages with a next link that are followed if X-Total-Count promises more: some partners filter after
+paging. Without a total, the second one ends the list.
+"""
 STALE_PAGES = 100
-"""Pages in a row without a new object that are followed, beside as many as had one: a list that is asked for once more,
-or goes back since it shrank, lists those again."""
+"""Consecutive pages without a new object that are followed, beyond the number of pages with one: a list that is
+requested once more, or goes back because it shrank, lists objects again.
+"""
 _ONWARD = "; X-Total-Count is {}, so the sync continues by offset"
 _ONWARD_UNCOUNTED = "; the sync continues by offset"
 
 
 class CircularList(AnswerUnusable):
-    """A list leads back to a page before, and there is no other way to continue."""
+    """A list leads back to an earlier page, and there is no other way to continue."""
 
 
 class IncompleteList(AnswerUnusable):
-    """A list ended, and X-Total-Count says that there is more."""
+    """A list ended, although X-Total-Count promises more."""
 
 
 @frozen
 class Seen:
-    """A page as the partner answered it."""
+    """A page as the partner sent it."""
 
     request: Request
     response: Response
     data: bytes
     documents: Sequence[msgspec.Raw]
     ids: Sequence[str]
-    """Of the documents; empty for one without."""
+    """The ids of the documents; empty for one without."""
     total: int | None
-    """As it was said last."""
+    """The last X-Total-Count."""
     limit: int | None
 
     @property
@@ -75,7 +77,7 @@ class Seen:
 
     @property
     def is_full(self) -> bool:
-        """True where it has as many objects as were asked for, or as the partner gives at most."""
+        """Return True if the page has as many objects as requested, or as many as the partner's maximum."""
         asked = _count(dict(parse_qsl(urlsplit(self.url).query)).get("limit"))
         sizes = [size for size in (asked, self.limit) if size]
         return bool(sizes) and self.count >= min(sizes)
@@ -83,46 +85,48 @@ class Seen:
 
 @define
 class Trail:
-    """Where a list has been. URLs, pages and objects are stored by their hash: a million objects take little room."""
+    """The pages of a list that were followed. URLs, pages and objects are stored by their hash: a million objects need
+    little memory.
+    """
 
     filters: Mapping[str, str]
     first: str
     total: int | None
     listed: int | None
     is_hub: bool
-    """Several parties list their objects in it, maybe under the same ids."""
+    """True if several parties list their objects in it, possibly under the same ids."""
     urls: set[int] = field(factory=set)
     pages: set[int] = field(factory=set)
     objects: set[int] = field(factory=set)
     received: int = 0
-    """Objects of all pages, also those that came before."""
+    """Objects of all pages, including repeated ones."""
     fresh: int = 0
-    """Pages with an object that did not come before."""
+    """Pages with an object that was not listed before."""
     stale: int = 0
-    """Pages in a row without one."""
+    """Consecutive pages without one."""
     stepped: set[tuple[str, int]] = field(factory=set)
     empty: int = 0
     furthest: int = 0
-    """The offset behind the furthest page."""
+    """The offset after the furthest page."""
     is_beyond: bool = False
-    """The page is asked for by offset alone: no total says that there is more."""
+    """True if the page was requested by offset alone: no total promises more."""
     unusable: OcpiError | None = None
-    """Why the link that stood for such a page cannot be used."""
+    """Why the link to that page is unusable."""
     linked: tuple[str, int | None, int, bool] | None = None
-    """Where the next page is that of a link: what :meth:`_without_link` has to know of the page that has it."""
+    """If the next page is that of a link: the arguments of :meth:`_without_link` for the page with the link."""
     refused: str | None = None
-    """The path of a link that the partner refused."""
+    """The path of a link that the partner rejected."""
     came_twice: bool = False
     is_second: bool = False
-    """The list is asked for once more."""
+    """True if the list is requested once more."""
     is_uncounted: bool = False
-    """A total that cannot be read was named."""
+    """True if an unreadable total was reported."""
     has_noted: bool = False
 
     def follow(self, page: Seen, notes: list[str]) -> str | None:
-        """The URL of the next page, or None at the end; corrections go to ``notes``.
+        """Return the URL of the next page, or None at the end; corrections are appended to ``notes``.
 
-        Raises UnsafeUrl, AnswerUnusable where the list cannot be followed any further.
+        Raises UnsafeUrl, AnswerUnusable if the list cannot be followed any further.
         """
         before, self.total = self.total, page.total
         self.urls.add(_place(page.url))
@@ -157,7 +161,9 @@ class Trail:
         return following
 
     def around(self, url: str, error: OcpiError, notes: list[str]) -> str | None:
-        """The next URL where the partner refused one; None at the end. Raises the error where it was of no link."""
+        """Return the next URL after the partner rejected one; None at the end. Raises the error if the URL was not a
+        link's.
+        """
         linked, self.linked = self.linked, None
         if linked is None or _place(self._by_offset(linked[0])) == _place(url):
             raise error
@@ -165,7 +171,7 @@ class Trail:
         return self._without_link(*linked, error, notes)
 
     def _enter(self, page: Seen) -> bool:
-        """Enter the objects of a page; True where one was not listed before."""
+        """Add the objects of a page; return True if one was not listed before."""
         before, whole = len(self.objects), map(bytes, page.documents)
         named = page.ids if not self.is_hub else [""] * page.count
         self.received += page.count
@@ -177,20 +183,20 @@ class Trail:
         return new > 0
 
     def _require_new(self, page: Seen, *, has_new: bool) -> None:
-        """Raises CircularList where the pages go on and on with what came before."""
+        """Raise CircularList if too many pages list nothing new."""
         self.fresh += has_new
         self.stale = 0 if has_new else self.stale + bool(page.count)
         if self.stale > self.fresh + STALE_PAGES:
             raise CircularList(f"{self.stale} pages in a row list nothing new", method="GET", url=page.url)
 
     def _ends_empty(self, page: Seen, offset: int | None) -> bool:
-        """True for an empty page that ends the list, whatever its link says."""
+        """Return True for an empty page that ends the list, whatever its link says."""
         if page.total is None:
             return self.empty > 0
         return (offset or 0) >= page.total or (self.listed or 0) >= page.total
 
     def _behind(self, page: Seen, offset: int | None, notes: list[str]) -> str | None:
-        """The next URL where there is no link."""
+        """Return the next URL if there is no link."""
         onward = self._onward(page.url) if offset is not None and page.count else None
         if page.total is None:
             self.is_beyond = onward is not None and page.is_full
@@ -203,9 +209,9 @@ class Trail:
     def _without_link(
         self, url: str, offset: int | None, count: int, has_more: bool, error: OcpiError, notes: list[str]
     ) -> str | None:
-        """The next URL where the link of a page cannot be used: by offset. Raises the error where that cannot help.
+        """Return the next URL, by offset, if the link of a page is unusable. Raises the error if that cannot help.
 
-        ``has_more``: without a total, the page looks as if there were more.
+        ``has_more``: without a total, the page suggests that more objects follow.
         """
         uncounted = self.total is None and (isinstance(error, CircularList) or not has_more)
         if offset is None or not count or uncounted:
@@ -222,7 +228,7 @@ class Trail:
         return onward
 
     def _onward(self, url: str) -> str | None:
-        """The URL behind the furthest page, at the list's own URL; None where it was asked for before."""
+        """Return the URL after the furthest page, at the list's own URL; None if it was requested before."""
         onward = self._by_offset(url)
         return None if _place(onward) in self.urls else onward
 
@@ -230,13 +236,13 @@ class Trail:
         return _with(urlsplit(url), offset=str(self.furthest))
 
     def _note(self, said: str, notes: list[str]) -> None:
-        """Say once for a list what is wrong with its links."""
+        """Report once per list what is wrong with its links."""
         if not self.has_noted:
             self.has_noted = True
             notes.append(said)
 
     def _end(self, url: str, notes: list[str]) -> str | None:
-        """None where everything was listed, or the first page once more. Raises IncompleteList."""
+        """Return None if everything was listed, or the first page once more. Raises IncompleteList."""
         if self.total is None or self.listed is None or self.listed >= self.total:
             return None
         said = f"X-Total-Count is {self.total}, and {counted(self.listed, 'distinct object')} were listed"
@@ -249,7 +255,7 @@ class Trail:
         raise IncompleteList(said, method="GET", url=url)
 
     def _step_back(self, url: str, before: int | None, now: int | None, notes: list[str]) -> str | None:
-        """This page from a lower offset, where objects moved up because the list shrank; or None."""
+        """Return this page at a lower offset, if objects moved up because the list shrank; otherwise None."""
         offset = self._offset(url)
         if before is None or now is None or now >= before or not offset:
             return None
@@ -272,7 +278,7 @@ class Trail:
         self.pages.add(hash(page.data))
 
     def _next(self, url: str, link: str | None, notes: list[str]) -> str | None:
-        """Where the next link leads to, corrected. Raises UnsafeUrl, AnswerUnusable."""
+        """Return the target of the next link, corrected. Raises UnsafeUrl, AnswerUnusable."""
         if link is None:
             return None
         try:
@@ -301,19 +307,19 @@ class Trail:
 
 
 def _place(url: str) -> int:
-    """Equal for URLs that differ in the order and encoding of their parameters alone."""
+    """Return a number that is equal for URLs that differ only in the order and encoding of their parameters."""
     parts = urlsplit(url)
     query = frozenset(parse_qsl(parts.query, keep_blank_values=True))
     return hash((parts.scheme, parts.netloc.lower(), parts.path, query))
 
 
 def offset_of(url: str) -> int | None:
-    """The offset that a URL asks for, where it has one."""
+    """Return the offset in a URL, if it has one."""
     return _count(dict(parse_qsl(urlsplit(url).query, keep_blank_values=True)).get("offset"))
 
 
 def _with(url: SplitResult, **changes: str) -> str:
-    """The URL with other parameters; one that is empty is left out."""
+    """Return the URL with other parameters; an empty one is left out."""
     query = dict(parse_qsl(url.query, keep_blank_values=True)) | changes
     filters = {name: value for name, value in query.items() if value or name not in changes}
     return urlunsplit(url._replace(query=urlencode(filters, safe=":")))

@@ -1,8 +1,9 @@
-"""The objects of a page, undecoded, with their ids, and never more than a page may have.
+"""The objects of a page, undecoded, with their ids, and never more than the allowed number.
 
 Rules of this module (docs/explanation/security.md):
-- they are counted before a list of them is made: 64 MiB of ``{}`` are 20 million objects, and a gigabyte of them;
-- counting costs nothing where a page has too few commas for so many, as any page of a usual size has.
+- objects are counted before a list of them is created: 64 MiB of ``{}`` are 20 million objects, and a gigabyte of
+  memory;
+- counting costs nothing if a page has too few commas for that many, as any page of usual size has.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class TooManyObjects(Exception):
 
 
 class _Named(msgspec.Struct, gc=False):
-    """An object of a list; what is not one is read by itself."""
+    """An object of a list, for reading its id."""
 
     id: str
 
@@ -46,23 +47,25 @@ _ONE = _Object()
 
 
 def page_items(data: bytes, most: int) -> list[msgspec.Raw]:
-    """The items of a JSON array, at most ``most``. Raises TooManyObjects; NotJson, InvalidObject for anything else."""
+    """Return the items of a JSON array. Raises TooManyObjects for more than ``most``; NotJson, InvalidObject for
+    anything else.
+    """
     if data.count(b",") >= most:
         _require_few(data, most)
     return items(data) if data else []
 
 
 def page_ids(data: bytes, documents: Sequence[msgspec.Raw]) -> list[str]:
-    """The id of each object of a page, all read at once where they can be; empty for one without."""
+    """Return the id of each object of a page, decoded at once if possible; empty for an object without one."""
     try:
         return [each.id for each in _NAMED.decode(data)]
-    except msgspec.MsgspecError:  # no data, or an object that is none
+    except msgspec.MsgspecError:  # no data, or an item that is not an object
         return [text_at(unwrap(document).document, "id") for document in documents]
 
 
 def _require_few(data: bytes, most: int) -> None:
     count = _Count(most)
-    with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # items() says what else is wrong
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # items() reports other faults
         msgspec.json.decode(data, type=list[_Object], dec_hook=partial(_counted, count))
     if count.left < 0:
         raise TooManyObjects

@@ -1,10 +1,10 @@
 """The pages of a partner's list, one request each.
 
 Rules of this module (transport_and_format.md, pagination):
-- which page comes next, and where a list ends, is in list_trail.py;
-- one page is fetched ahead at the most, and taken apart, while the caller looks at the one before; it fails once that
-  one was given;
-- no list is endless: the limits on objects and pages end it, and what was listed before is given.
+- list_trail.py decides which page is next, and where a list ends;
+- at most one page is fetched ahead and taken apart while the caller processes the previous one; its failure is raised
+  after that one was returned;
+- no list is endless: the limits on objects and pages end it, and what was listed before is returned.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.wire import Request, Response, http_date, read_count
 
 _BEHIND_THE_END = frozenset({200, 400, 404, 410, 416, 422})
-"""HTTP statuses of a refusal that, behind a full page without a link, says that there is no such page."""
+"""HTTP statuses that, after a full page without a link, mean that there is no such page."""
 _NOT_THE_LINK = frozenset({401, 429, 503})
-"""HTTP statuses of a refusal that has nothing to do with the URL."""
+"""HTTP statuses of a rejection that is unrelated to the URL."""
 
 
 @frozen(kw_only=True)
@@ -42,31 +42,31 @@ class ListPage:
     documents: Sequence[msgspec.Raw]
     url: str
     following: str | None
-    """The URL of the next page; None at the end, and where a ``problem`` ends it."""
+    """The URL of the next page; None at the end, and if a ``problem`` ends the list."""
     total: int | None
-    """X-Total-Count, as the partner said it last."""
+    """The last X-Total-Count that the partner sent."""
     size: int
-    """Bytes of the answer."""
+    """Bytes of the response."""
     limit: int | None = None
     """X-Limit, if the partner sends it."""
     ids: Sequence[str] = ()
-    """Of the documents; empty for one without."""
+    """The ids of the documents; empty for one without."""
     is_uncounted: bool = False
-    """Its X-Total-Count cannot be read."""
+    """True if its X-Total-Count is unreadable."""
     listed: int | None = None
-    """Distinct objects of the list up to this page's end, with those before its first page; None: it is not known."""
+    """Distinct objects of the list up to this page's end, including those before its first page; None if unknown."""
     date: datetime | None = None
     """When the partner answered, by its own clock (the Date header); None without that header."""
     answered_at: datetime | None = None
-    """When that was by our clock."""
+    """The same moment by our clock."""
     notes: tuple[str, ...] = ()
-    """What was wrong with the page itself, and what was done about it."""
+    """Faults of the page itself, and how they were handled."""
     problem: OcpiError | None = None
-    """Why the rest of the list cannot be read."""
+    """Why the rest of the list is unreadable."""
 
 
 def first_url(url: str, filters: Mapping[str, str]) -> str:
-    """The URL of a list's first page."""
+    """Return the URL of a list's first page."""
     return f"{url}{'&' if '?' in url else '?'}{urlencode(filters, safe=':')}" if filters else url
 
 
@@ -81,11 +81,11 @@ async def walk(
     module: str = "",
     may_begin: Callable[[], bool] = lambda: False,
 ) -> AsyncGenerator[ListPage, None]:
-    """The pages of a list, from ``url`` on. Raises PartnerError, UnsafeUrl.
+    """Yield the pages of a list, from ``url`` on. Raises PartnerError, UnsafeUrl.
 
-    ``total`` and ``listed``: of the page before; without, the objects before ``url`` are counted by its offset.
-    ``filters`` are the parameters that every page is asked for; ``module`` is what is listed, for the log;
-    ``may_begin`` is asked for each page whether the next one may be fetched while the caller looks at it.
+    ``total`` and ``listed`` are those of the previous page; without them, the offset of ``url`` counts as listed.
+    ``filters`` are the parameters of every page's request; ``module`` is the listed module, for the log; ``may_begin``
+    is called for each page and decides whether the next one is fetched while the caller processes it.
     """
     limits = context.limits.http
     before = (offset_of(url) or 0) if listed is None and total is None else listed
@@ -113,14 +113,14 @@ async def walk(
 
 
 def _too_long(limits: HttpLimits, left: int, trail: Trail) -> str:
-    """Why a list that goes on is followed no further, with so many pages ``left``; empty where it is."""
+    """Return why a list is not followed further, with ``left`` pages allowed; empty if it is followed."""
     if trail.received >= limits.max_objects:
         return f"the list has more than {limits.max_objects} objects (HttpLimits.max_objects)"
     return "" if left else f"the list has more than {limits.max_pages} pages"
 
 
 class _Answer(NamedTuple):
-    """An answer of the partner, taken apart, and when it was here."""
+    """A response of the partner, taken apart, and the time of its receipt."""
 
     response: Response
     at: datetime
@@ -130,7 +130,7 @@ class _Answer(NamedTuple):
 
 
 async def _answer(context: Context, request: Request, party: Party, module: str) -> _Answer:
-    """The answer to a request. Raises PartnerError, UnsafeUrl."""
+    """Return the response to a request. Raises PartnerError, UnsafeUrl."""
     response, at = await exchange(context, request, party, module), context.clock.now()
     data = bytes(judge(request, response).data)
     documents = _documents(request, data, context.limits.http.max_objects_of_page)
@@ -138,7 +138,7 @@ async def _answer(context: Context, request: Request, party: Party, module: str)
 
 
 def _documents(request: Request, data: bytes, most: int) -> Sequence[msgspec.Raw]:
-    """The objects of a page. Raises AnswerUnusable."""
+    """Return the objects of a page. Raises AnswerUnusable."""
     try:
         return page_items(data, most)
     except TooManyObjects:
@@ -184,9 +184,10 @@ def _page(request: Request, answer: _Answer, trail: Trail) -> ListPage:
 
 
 def _no_page(url: str, error: PartnerRefused | AnswerUnusable, trail: Trail) -> ListPage:
-    """What stands for a page that the partner refuses: the list's end behind a full page, or the way around a link.
+    """Return a page in place of one that the partner rejects: the list's end after a full page, or the way around a
+    link.
 
-    Raises the error where it is neither.
+    Raises the error if it is neither.
     """
     answered = error.answered_http if isinstance(error, PartnerRefused) else None
     following, notes, problem = None, list[str](), trail.unusable

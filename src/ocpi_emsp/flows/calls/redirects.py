@@ -1,11 +1,11 @@
-"""Where a partner's answer leads to: redirects, and links within its own origin.
+"""Where a partner's response leads to: redirects, and links within its own origin.
 
-Rules of this module (RFC 9110 15.4.8 and 15.4.9; OCPI says nothing of redirects, docs/spec-choices.md):
+Rules of this module (RFC 9110 15.4.8 and 15.4.9; OCPI does not mention redirects, docs/spec-choices.md):
 - a 307 or 308 to the same origin is followed, with method, body and token, a few in a row and never in a circle;
-- the query of the request is kept where a redirect has none: it has the dates and the offset of a list;
+- a redirect without a query keeps the query of the request: it has the dates and the offset of a list;
 - plain http of the same host, from a server that does not know that it is reached over TLS, is read as https;
-- user information in a link (``https://name:word@host/``) is dropped: a client would send it in the place of our token;
-- any other redirect is an answer like another, and refused as one: a token is sent nowhere else.
+- user information in a link (``https://name:word@host/``) is dropped: a client would send it in place of our token;
+- any other redirect is treated as an error response: a token is never sent elsewhere.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.wire import Request, Response
 
 MOST_REDIRECTS = 5
-"""Redirects of one request in a row that are followed; a slash at the end, http to https and a moved path are three."""
+"""Consecutive redirects of one request that are followed; a trailing slash, http to https and a moved path are
+three.
+"""
 _FOLLOWED = frozenset({307, 308})
 
 
 async def send_following(context: Context, request: Request) -> Response:
-    """The answer to a request, behind the redirects that may be followed. Raises UnsafeUrl, TransportFailed."""
+    """Return the response to a request, after the redirects that may be followed. Raises UnsafeUrl, TransportFailed."""
     response, led = await context.send(request), [request.url]
     while (target := _target(led[-1], response)) and target not in led and len(led) <= MOST_REDIRECTS:
         context.check_url(target)
@@ -33,12 +35,12 @@ async def send_following(context: Context, request: Request) -> Response:
 
 
 def redirected_to(response: Response) -> str | None:
-    """Where an answer that is a redirect leads to, as it says; None for any other answer."""
+    """Return the location of a redirect, as sent; None for any other response."""
     return response.header("location") if 300 <= response.status < 400 else None
 
 
 def _target(url: str, response: Response) -> str | None:
-    """The URL of a redirect that may be followed, or None."""
+    """Return the URL of a redirect that may be followed, or None."""
     location = redirected_to(response)
     if not location or response.status not in _FOLLOWED:
         return None
@@ -46,14 +48,16 @@ def _target(url: str, response: Response) -> str | None:
         led, _ = resolved(url, location)
         if not same_origin(url, led):
             return None
-    except ValueError:  # not a URL: the answer is refused, and names it
+    except ValueError:  # not a URL: the response is an error, which names it
         return None
     parts = urlsplit(led)
     return parts._replace(query=parts.query or urlsplit(url).query, fragment="").geturl()
 
 
 def resolved(url: str, link: str) -> tuple[str, bool]:
-    """Where a link in the answer of ``url`` leads to; True: it is plain http read as https. Raises ValueError."""
+    """Return the target of a link in the response of ``url``; True if it is plain http read as https. Raises
+    ValueError.
+    """
     target, asked = urlsplit(urljoin(url, link)), urlsplit(url)
     target = target._replace(netloc=target.netloc.rpartition("@")[2])
     same_host = (target.hostname or "").lower() == (asked.hostname or "").lower()
@@ -64,7 +68,9 @@ def resolved(url: str, link: str) -> tuple[str, bool]:
 
 
 def same_origin(url: str, other: str) -> bool:
-    """True where both lie on one server, so that what one may see, the other may. Raises ValueError for no URL."""
+    """Return True if both are on one server, so that both may see the same data. Raises ValueError for an invalid
+    URL.
+    """
     return _origin(urlsplit(url)) == _origin(urlsplit(other))
 
 

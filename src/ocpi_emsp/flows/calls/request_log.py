@@ -1,10 +1,10 @@
 """What is recorded of a served request: its ids, a log line, a span, and metrics.
 
 Rules of this module:
-- X-Correlation-ID and X-Request-ID are those of the request where short and printable, else made;
+- X-Correlation-ID and X-Request-ID are those of the request if they are short and printable, otherwise new ones;
 - a metric has few different attributes: no path, no id, and no method outside HTTP;
-- no token, no payload, no query and no message of a refusal is recorded: only its kind, and the rule of the worst
-  finding; a token that stands in a path is hidden.
+- no token, payload, query or rejection message is recorded: only the rejection's kind, and the rule of the worst
+  finding; a token in a path is hidden.
 """
 
 from __future__ import annotations
@@ -32,21 +32,22 @@ from ocpi_emsp.wire.redaction import HIDDEN, path_without, without
 
 LONGEST_ID: Final = 128
 _SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
-"""What no tracer gets: any other header may carry a trace, in the way of some propagator."""
+"""Headers that no tracer gets; any other may carry a trace, depending on the propagator."""
 _LONG_SEGMENT: Final = re.compile(r"[^/]{20,}")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _IDS: Final = random.Random()
-"""Makes ids, which name a request and are no secret: a tenth of the time of ``secrets``. The module's own functions are
-the host's, which may seed them alike in every process."""
-if hasattr(os, "register_at_fork"):  # it is not on Windows
+"""Generates ids, which name a request and are no secret, in a tenth of the time of ``secrets``. The random module's own
+functions belong to the host, which may seed them alike in every process.
+"""
+if hasattr(os, "register_at_fork"):  # not available on Windows
     os.register_at_fork(after_in_child=_IDS.seed)
 OTHER: Final = "_OTHER"
-"""What stands for what is not known, as OpenTelemetry has it."""
+"""Stands for an unknown value, as in OpenTelemetry."""
 
 
 @define
 class LoggedRequest:
-    """A request on its way, and what is recorded of it."""
+    """A request in progress, and what is recorded of it."""
 
     context: Context
     request: Request
@@ -56,22 +57,22 @@ class LoggedRequest:
     started: datetime
     party: Party | None = None
     deviations: Sequence[Finding] = ()
-    """What was let pass."""
+    """Findings that were accepted."""
     refusal: Refusal | None = None
     notice: TooManyRequests | None = None
-    """Of a limit that refuses nothing, and has no line for each request."""
+    """A notice of a limit that rejects nothing, and is not logged for each request."""
     status_code: int = 1000
 
     @classmethod
     def begin(cls, context: Context, request: Request) -> LoggedRequest:
-        """A request that was received just now."""
+        """Return the record of a request that was just received."""
         request_id = _given(request, "x-request-id")
         made = _IDS.randbytes(24).hex()
         correlation_id = _given(request, "x-correlation-id") or request_id or made[:24]
         return cls(context, request, correlation_id, request_id or made[24:], match(request.url), context.clock.now())
 
     def span(self) -> GuardedSpan:
-        """A span for the time of the request."""
+        """Return a span for the duration of the request."""
         telemetry = self.context.telemetry
         if not telemetry.on:
             return telemetry.span("", "server", {})
@@ -89,7 +90,7 @@ class LoggedRequest:
         return telemetry.span(name, "server", attributes, headers)
 
     def refused(self, refusal: Refusal) -> None:
-        """It was refused."""
+        """Record that it was rejected."""
         self.refusal, self.status_code = refusal, refusal.status_code
         limited = self.notice or refusal
         if isinstance(limited, TooManyRequests) and limited.limit:
@@ -111,7 +112,7 @@ class LoggedRequest:
         )
 
     def _limited(self, refusal: TooManyRequests) -> None:
-        """It is one of many: the first of an episode is logged."""
+        """Record one of many rejections: only the first of an episode is logged."""
         if self.notice is None:
             self.context.telemetry.count(SERVER_LIMITED, 1, {"ocpi.limit": refusal.limit})
         if refusal.is_news:
@@ -130,7 +131,7 @@ class LoggedRequest:
         return isinstance(limited, TooManyRequests) and not limited.is_news
 
     def failed(self, error: Exception, *, trace: bool) -> None:
-        """It failed by our fault; ``trace`` for an error whose message is not enough."""
+        """Record that it failed by our fault; ``trace`` for an error whose message is not enough."""
         self.status_code = 3000
         logs.error(
             "request.failed",
@@ -143,7 +144,7 @@ class LoggedRequest:
         )
 
     def done(self, response: Response, span: GuardedSpan) -> Response:
-        """The answer with the ids; it is noted."""
+        """Return the response with the ids, and record it."""
         if logs.shows_info() and not self._is_no_news:
             self._log(response)
         if self.context.telemetry.on:
@@ -179,7 +180,7 @@ class LoggedRequest:
         findings = [*self.deviations, *(self.refusal.findings if self.refusal else ())]
         count_findings(telemetry, self._module, findings)
         whose = {"ocpi.party": str(self.party)} if self.party is not None else {}
-        # What the partner does wrong is no error of a server.
+        # A partner's mistake is not an error of the server.
         error = {"error.type": str(self.status_code)} if self.status_code >= 3000 else {}
         span.set({**attributes, **whose, **error})
 
@@ -189,13 +190,15 @@ class LoggedRequest:
 
     @property
     def _secrets(self) -> tuple[str, ...]:
-        """The token that the request carries, in its readings, and in base64."""
+        """Return the token that the request carries, in its readings, and in base64."""
         sent = self.request.headers.get("authorization", "").partition(" ")[2].strip()
         return sent, from_base64(sent) or "", to_base64(sent)
 
     @property
     def _path(self) -> str:
-        """The path without the token that the request carries; where no route has it, without what may be one."""
+        """Return the path without the token that the request carries; for an unknown route, without any possible
+        token.
+        """
         path = path_without(self.request.url, self._secrets)
         return path if self.matched is not None else _LONG_SEGMENT.sub(HIDDEN, path)
 
@@ -214,7 +217,7 @@ class LoggedRequest:
 
 
 def count_findings(telemetry: GuardedTelemetry, module: str, findings: Sequence[Finding]) -> None:
-    """Count what was found in an object that a party sent."""
+    """Count the findings of an object that a party sent."""
     if not telemetry.on:
         return
     for (rule, severity), number in Counter((finding.rule, finding.severity.value) for finding in findings).items():
@@ -223,7 +226,7 @@ def count_findings(telemetry: GuardedTelemetry, module: str, findings: Sequence[
 
 
 def _given(request: Request, name: str) -> str:
-    """An id that the caller gave; empty for one that could break a line or a header, or that is its token."""
+    """Return an id from the caller; empty if it could break a line or a header, or if it is its token."""
     given = request.headers.get(name)
     if not given:
         return ""
@@ -233,7 +236,7 @@ def _given(request: Request, name: str) -> str:
 
 
 def milliseconds(seconds: float) -> str:
-    """A time as a line has it; none where the clock was put back meanwhile."""
+    """Return a duration as a log line shows it; 0 if the clock was put back meanwhile."""
     return f"{max(seconds, 0.0) * 1000:.1f}"
 
 

@@ -1,9 +1,9 @@
 """Calls within a partner's limits: slots, rate, circuit breaker, and retries of a GET.
 
 Rules of this module (docs/spec-choices.md; transport_and_format.md, offline behaviour):
-- only a GET is sent again: what a POST, PUT, PATCH or DELETE did is unknown, and messages are not queued;
-- only what may pass is retried: a connection that failed, and the statuses of RETRIED; an OCPI error never;
-- a call has at most one slot, and none while it waits for its next try;
+- only a GET is sent again: the effect of a failed POST, PUT, PATCH or DELETE is unknown, and messages are not queued;
+- only temporary failures are retried: a connection that failed, and the statuses of RETRIED; an OCPI error never;
+- a call has at most one slot, and none while it waits for its next attempt;
 - a partner's Retry-After (RFC 9110 10.2.3) is respected.
 """
 
@@ -26,38 +26,39 @@ from ocpi_emsp.wire import Request, Response, http_date
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP statuses after which the same GET may succeed (RFC 9110 15; 425: RFC 8470 5.2)."""
 _LONGEST_ASKED = timedelta(days=365)
-"""A longer Retry-After counts as this one, so that the arithmetic of dates stays in range."""
+"""A longer Retry-After counts as this one, so that date arithmetic stays in range."""
 
 _Outcome: TypeAlias = Response | TransportFailed
 
 
 def retrying_send(context: Context, party: Party, budget: Budget) -> Send:
-    """The Send port of a sync: GETs are retried within ``budget``, a party that keeps failing is not called.
+    """Return the Send port of a sync: GETs are retried within ``budget``, and a party that keeps failing is not called.
 
-    Use it as ``evolve(context, send=retrying_send(context, party, budget))``; the budget counts
-    the retries and their waits. Raises PartnerUnavailable where the party is not called for now,
-    TransportFailed where the last try was not answered; a last answer such as 503 is given as it is.
+    Use it as ``evolve(context, send=retrying_send(context, party, budget))``; the budget counts the retries and their
+    waits. Raises PartnerUnavailable while the party is not called, TransportFailed if the last attempt got no response;
+    a last response such as 503 is returned.
     """
     return _RetryingSend(context, _bare(context.send), party, budget)
 
 
 def rate_limited_send(context: Context, send: Send, country_code: str, party_id: str) -> Send:
-    """``send`` as the port of a client: the party's rate and its concurrent requests, nothing is retried or held back.
+    """Return ``send`` as the port of a client: it observes the party's rate and its concurrent requests, without
+    retries.
 
-    A caller of a client wants the answer at once. The party's profile is read for every request, so a change of it
-    counts at once. Raises PartnerUnavailable where the party has no free slot for too long.
+    A client's caller wants the response at once. The party's profile is read for every request, so a change of it
+    applies at once. Raises PartnerUnavailable if the party has no free slot for too long.
     """
     return _RateLimitedSend(context, _bare(send), (country_code.upper(), party_id.upper()))
 
 
 def _bare(send: Send) -> Send:
-    """The port behind a wrapper of this module: a call that held two slots could wait for itself."""
+    """Return the port inside a wrapper of this module: a call that held two slots could wait for itself."""
     return send.inner if isinstance(send, _RetryingSend | _RateLimitedSend) else send
 
 
 @asynccontextmanager
 async def _turn(context: Context, key: PartyId, profile: Profile) -> AsyncIterator[None]:
-    """Holds one of the party's slots, from when its rate allows a request. Raises PartnerUnavailable."""
+    """Hold one of the party's slots, once its rate allows a request. Raises PartnerUnavailable."""
     limit = context.rate_limit
     slots = profile.concurrent_requests or limit.concurrent_requests
     rate = profile.requests_per_second or limit.requests_per_second
@@ -77,7 +78,7 @@ def _take(health: Health, now: datetime, interval: timedelta, slots: int) -> tup
 
 @frozen
 class _RateLimitedSend:
-    """A Send at the pace of one party."""
+    """A Send at the rate of one party."""
 
     context: Context
     inner: Send
@@ -112,24 +113,24 @@ class _RetryingSend:
                     raise outcome
                 return outcome
             if is_probe:
-                self._note(Breaker.after_success)  # it answers, so others may call while this call waits
+                self._note(Breaker.after_success)  # the partner answers, so others may call while this call waits
             await self.context.sleep(wait.total_seconds())
 
     async def _try(self, request: Request) -> tuple[_Outcome, bool]:
-        """What one exchange gave, and whether it was the breaker's probe. Raises PartnerUnavailable."""
+        """Return the outcome of one exchange, and whether it was the breaker's probe. Raises PartnerUnavailable."""
         async with _turn(self.context, self.party.owner, self.party.profile):
             is_probe = self._admit(request)
             try:
                 return await self.inner(request), is_probe
             except TransportFailed as error:
                 return error, is_probe
-            except BaseException:  # cancelled, too: the next call may probe
+            except BaseException:  # also if cancelled: the next call may probe
                 if is_probe:
                     self._note(Breaker.after_nothing)
                 raise
 
     def _next_wait(self, request: Request, outcome: _Outcome, failures: int, *, is_probe: bool) -> timedelta | None:
-        """How long to wait for another try; None for none. Raises PartnerUnavailable where it would be too long."""
+        """Return the wait before another attempt; None for none. Raises PartnerUnavailable if it would be too long."""
         may_pass = outcome.retryable if isinstance(outcome, TransportFailed) else outcome.status in RETRIED
         if request.method != "GET" or not may_pass:
             return None
@@ -144,7 +145,7 @@ class _RetryingSend:
         return max(chosen, asked or chosen)
 
     def _admit(self, request: Request) -> bool:
-        """Pass the party's breaker; True for its probe. Raises PartnerUnavailable."""
+        """Pass the party's breaker; return True for its probe. Raises PartnerUnavailable."""
         now = self.context.clock.now()
         breaker = self.context.rate_limiter.step(self.party.owner, lambda health: _admitted(health, now))
         if breaker.may_call(now):
@@ -166,7 +167,7 @@ class _RetryingSend:
 
 
 def _admitted(health: Health, now: datetime) -> tuple[Health, Breaker]:
-    """What follows where a call wants to be let through, and the breaker as that call met it."""
+    """Return the state after a call asked to be let through, and the breaker as that call found it."""
     met = health.breaker
     return (evolve(health, breaker=met.admitted()) if met.may_call(now) else health), met
 
@@ -178,12 +179,12 @@ def _unavailable(request: Request, reason: str, until: datetime | None = None) -
 
 
 def _is_failure(outcome: _Outcome) -> bool:
-    """True where the partner itself fails; one that answers 429 is well."""
+    """Return True if the partner itself fails; a partner that answers 429 works."""
     return isinstance(outcome, TransportFailed) or outcome.status >= 500
 
 
 def retry_after(response: Response, now: datetime) -> timedelta | None:
-    """How long the partner wants to be left alone, by its Retry-After (seconds or a date), or None."""
+    """Return how long the partner asks not to be called, by its Retry-After (seconds or a date), or None."""
     text = (response.header("retry-after") or "").strip()
     if text.isascii() and text.isdigit():
         return min(timedelta(seconds=int(text)), _LONGEST_ASKED) if len(text) < 10 else _LONGEST_ASKED

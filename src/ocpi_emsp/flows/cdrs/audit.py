@@ -1,12 +1,12 @@
-"""The audit of stored CDRs: what is stored beside one is looked up, and the pure audit does the rest.
+"""The audit of stored CDRs: the data stored around a CDR is looked up and passed to the pure audit.
 
 Rules of this module (docs/how-to/audit-bills.md):
-- nothing is written; what is looked up for some CDRs is read in one transaction, and nothing is reckoned inside it;
-- it is reckoned aside: an audit of 10,000 periods holds up no event loop;
-- what reckons prices is imported by the first audit: an eMSP that makes none starts without it;
-- readings that are given replace those of the party's profile; a mapping changes single ones of them;
-- where a CDR has no tariff, those count that were stored when its session began;
-- what a party's own profile does not say, that of the connection says which its objects come over (a hub's).
+- nothing is written; look-ups for several CDRs share one transaction, and nothing is reckoned inside it;
+- the reckoning runs aside: an audit of 10,000 periods blocks no event loop;
+- the reckoning code is imported by the first audit: an eMSP without audits starts without it;
+- given readings replace those of the party's profile; a mapping changes single ones of them;
+- for a CDR without a tariff, the tariffs count that were stored when its session began;
+- a setting that the party's own profile lacks is taken from the connection that its objects come over (a hub's).
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ GivenReadings: TypeAlias = Readings | Mapping[str, Any] | None
 T = TypeVar("T", Location, Evse, Tariff)
 
 MAX_TARIFFS: Final = 100
-"""Tariffs of a party that are looked at where a CDR has none and its connector names none."""
+"""Tariffs of a party that are examined if a CDR has none and its connector names none."""
 
 
 @frozen(kw_only=True)
 class Known:
-    """A CDR, and what is stored beside it; or why the CDR cannot be read."""
+    """A CDR and the data stored around it; or why the CDR is unreadable."""
 
     record: Record
     cdr: Cdr | None = None
@@ -53,16 +53,16 @@ class Known:
     location: Location | None = None
     tariffs: tuple[Tariff, ...] = ()
     notes: tuple[str, ...] = ()
-    """What these have that bears on money and is not of 2.1.1."""
+    """Members of these that concern money and are unknown to 2.1.1."""
     time_zone: str | None = None
     readings: Readings = field(factory=Readings)
     plausibility: Plausibility = field(factory=Plausibility)
     around: Surroundings | None = None
-    """For what is suspicious beside the price; None where that is not asked for."""
+    """The data for the plausibility checks; None if these are not requested."""
 
 
 def require_readings(readings: GivenReadings) -> GivenReadings:
-    """The readings as they are given, checked. Raises TypeError, ValueError that names the reading."""
+    """Return the given readings, validated. Raises TypeError, ValueError that names the reading."""
     what: object = readings
     if isinstance(readings, Mapping):
         Readings.of(readings)
@@ -73,7 +73,7 @@ def require_readings(readings: GivenReadings) -> GivenReadings:
 
 
 async def audit_stored(context: Context, owner: Owner, cdr_id: str, readings: GivenReadings = None) -> Audit:
-    """Audit one CDR. Raises UnknownObject; InvalidObject if what is stored cannot be read."""
+    """Audit one CDR. Raises UnknownObject; InvalidObject if the stored data is unreadable."""
     key = received_key(Kind.CDR, owner, cdr_id)
     async with context.store.transaction(read_only=True) as tx:
         record = await tx.get(key)
@@ -91,8 +91,9 @@ async def look_up(
     gatherer: Gatherer | None,
     readings: GivenReadings = None,
 ) -> Known:
-    """What is stored beside a CDR; ``party``: the one that its objects come from; ``gatherer``: None for the price
-    alone."""
+    """Return what is stored around a CDR; ``party`` sends its objects; ``gatherer`` is None if only the price is
+    audited.
+    """
     from ocpi_emsp.pricing.documents import unregarded
 
     own = readings_of_party(party)
@@ -119,7 +120,7 @@ async def look_up(
 
 
 def reckon(known: Known) -> Audit:
-    """Audit a CDR by what is known. Raises InvalidObject, NotJson."""
+    """Audit a CDR with the looked-up data. Raises InvalidObject, NotJson."""
     from ocpi_emsp.pricing.beside import beside
     from ocpi_emsp.pricing.documents import unregarded
     from ocpi_emsp.pricing.verdict.judge import judge
@@ -136,11 +137,11 @@ def reckon(known: Known) -> Audit:
     return beside(audit, known.cdr, known.around, known.plausibility, location=place, time_zone=zone)
 
 
-# --- what is stored beside a CDR ------------------------------------------------------------------------------------
+# --- data stored around a CDR ---------------------------------------------------------------------------------------
 
 
 async def _location(tx: Transaction, cdr: Key, copy: Location) -> Location | None:
-    """The stored location with the EVSE of the CDR, of which the CDR has a copy; None where none is readable."""
+    """Return the stored location, with the EVSE of the CDR, that the CDR has a copy of; None if it is not readable."""
     key = Key(Kind.LOCATION, cdr.country_code, cdr.party_id, copy.id)
     location = await _read(tx, key, Location)
     if location is None:
@@ -160,13 +161,13 @@ def _decoded(record: Record, model: type[T]) -> T | None:
     try:
         return decode(model, record.document, updated=record.last_updated)
     except (InvalidObject, NotJson):
-        return None  # a partner may have sent anything: it is audited as if nothing were stored
+        return None  # a partner may have sent anything: the audit ignores it
 
 
 async def _tariffs(tx: Transaction, key: Key, cdr: Cdr, location: Location | None) -> Sequence[Record]:
-    """The stored tariffs as they were when the session began: the one that its connector names, else all.
+    """Return the stored tariffs as of the begin of the session: the one that its connector names, otherwise all.
 
-    Where none held then, those of today: it is said that they came later.
+    If none was valid then, the current ones are returned, and the audit states that they came later.
     """
     owner, start = (key.country_code, key.party_id), cdr.start_date_time
     from ocpi_emsp.pricing.session.measure import used_connector
@@ -184,7 +185,7 @@ async def _tariffs(tx: Transaction, key: Key, cdr: Cdr, location: Location | Non
 
 
 async def _first(records: AsyncIterator[Record]) -> list[Record]:
-    """The first :data:`MAX_TARIFFS`."""
+    """Return the first :data:`MAX_TARIFFS`."""
     found = list[Record]()
     async for record in records:
         found.append(record)

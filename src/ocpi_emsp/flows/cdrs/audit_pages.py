@@ -1,6 +1,6 @@
 """The audits of many stored CDRs, page by page: memory is that of a page, whatever their number.
 
-Rules of this module: what is stored beside the CDRs of a page is read in one transaction, the audits are made after it.
+Rules of this module: the data stored around the CDRs of a page is read in one transaction; the audits follow after it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PAGE: Final = 25
 
 @frozen
 class Audited:
-    """A stored CDR with its audit, or why it cannot be read."""
+    """A stored CDR with its audit, or why it is unreadable."""
 
     sequence: int
     cdr_id: str
@@ -36,7 +36,7 @@ class Audited:
 
 
 AuditPage: TypeAlias = Callable[[int], Awaitable[Sequence[Audited]]]
-"""Gives the audits of some CDRs after a sequence; none at the end."""
+"""Returns the audits of some CDRs after a sequence; empty at the end."""
 
 
 def audit_pages(
@@ -49,7 +49,7 @@ def audit_pages(
 ) -> AuditPage:
     """Audit the CDRs of a party that were last updated in ``[date_from, date_to)``, in the order of their receipt.
 
-    Raises ValueError, TypeError for a moment without a zone, or readings that do not exist.
+    Raises ValueError, TypeError for a moment without a zone, or for unknown readings.
     """
     for name, moment in (("date_from", date_from), ("date_to", date_to)):
         require_zone(name, moment)

@@ -1,11 +1,10 @@
-"""Which readings make most of a partner's CDRs right: suggested, never applied.
+"""Find the readings that make most of a partner's CDRs right: suggested, never applied.
 
 Rules of this module:
 - a bounded sample is audited, spread evenly over the period, a bounded number of times;
-- one reading is changed at a time, and a change stays if more CDRs of the sample are right with it; the readings are
-  gone through again until none helps;
-- a value that makes no wrong CDR right costs no audit of the right ones; what is suspicious beside the price counts
-  for nothing here.
+- one reading is changed at a time; the change stays if more CDRs of the sample are right with it; all readings are
+  tried again until none helps;
+- a value that makes no wrong CDR right costs no audit of the right ones; suspicions beside the price are ignored here.
 """
 
 from __future__ import annotations
@@ -30,20 +29,20 @@ from ocpi_emsp.pricing.verdict.explanations import explain
 from ocpi_emsp.pricing.verdict.ruling import Ruling
 
 SAMPLE: Final = 100
-"""CDRs that are audited: a habit of a partner shows in fewer."""
+"""CDRs that are audited; a partner's habit shows in fewer."""
 MAX_AUDITS: Final = 5000
 """Audits of one search: some seconds."""
 _AT_ONCE: Final = 10
 """CDRs that are read at one place of the period."""
 _RATES: Final = 3
-"""VAT rates that are tried: those that explain most CDRs."""
+"""VAT rates that are tried: those that explain the most CDRs."""
 _HOPELESS: Final = frozenset({"tariff.missing", "tariff.not_yet", "tariff.empty", "remark.not_significant"})
-"""Reasons that no reading removes."""
+"""Reasons that no reading can remove."""
 
 
 @frozen(kw_only=True)
 class ReadingsStep:
-    """A reading that was changed, and how many CDRs of the sample are right with it."""
+    """A changed reading, and the number of CDRs of the sample that are right with it."""
 
     name: str
     value: str
@@ -52,42 +51,42 @@ class ReadingsStep:
 
 @frozen(kw_only=True)
 class ReadingsSuggestion:
-    """Readings that make more of a partner's CDRs right than those it has; nothing is applied."""
+    """Readings that make more of a partner's CDRs right than its current ones; nothing is applied."""
 
     current: Readings
-    """Those of its profile."""
+    """The readings of its profile."""
     suggested: Readings
-    """The same where none makes more CDRs right."""
+    """The suggested readings; equal to the current ones if none makes more CDRs right."""
     cdrs: int
-    """CDRs of the sample."""
+    """Number of CDRs in the sample."""
     before: Mapping[Verdict, int]
-    """How many of them are RIGHT, WRONG, UNDECIDABLE under the current readings."""
+    """Number of RIGHT, WRONG and UNDECIDABLE CDRs under the current readings."""
     after: Mapping[Verdict, int]
-    """Under the suggested ones."""
+    """The same under the suggested readings."""
     steps: tuple[ReadingsStep, ...] = ()
     """The changes, in the order in which they were found."""
     audits: int
-    """How many were made."""
+    """Number of audits made."""
     is_complete: bool
     """False if the search ended at its limit of audits: another reading might help as well."""
 
     @property
     def improves(self) -> bool:
-        """Whether something is suggested."""
+        """True if something is suggested."""
         return bool(self.steps)
 
     @property
     def settings(self) -> dict[str, str]:
-        """What ``partner.set_profile(readings=...)`` takes."""
+        """The argument of ``partner.set_profile(readings=...)``."""
         return self.suggested.differing()
 
     @property
     def call(self) -> str:
-        """The call that applies it, as Python."""
+        """The call that applies the suggestion, as Python."""
         return f"set_profile(readings={json.dumps(self.settings) if self.settings else None})"
 
     def as_json(self) -> dict[str, object]:
-        """The suggestion as a JSON object."""
+        """Return the suggestion as a JSON object."""
         return {
             "readings": self.settings,
             "cdrs": self.cdrs,
@@ -114,7 +113,7 @@ async def fit_readings(
 
 
 async def _sample(context: Context, owner: Owner, query: Query) -> list[Known]:
-    """CDRs of the period, evenly spread in the order of their receipt."""
+    """Return CDRs of the period, evenly spread in the order of their receipt."""
     async with context.store.transaction(read_only=True) as tx:
         total = (await tx.page(evolve(query, limit=1))).total
     places = list(range(0, total, _AT_ONCE))
@@ -132,7 +131,7 @@ async def _sample(context: Context, owner: Owner, query: Query) -> list[Known]:
 
 
 def _search(sample: Sequence[Known], current: Readings) -> ReadingsSuggestion:
-    """Change one reading at a time while more CDRs are right with it."""
+    """Change one reading at a time as long as more CDRs become right."""
     cases = [CdrCase.of(each.cdr, each.tariffs, each.location, each.time_zone) for each in sample if each.cdr]
     search = _Search(cases, current)
     before = Counter(search.verdicts)
@@ -152,7 +151,7 @@ def _search(sample: Sequence[Known], current: Readings) -> ReadingsSuggestion:
 
 @define
 class _Search:
-    """The sample, the best readings so far, and what it gives under them."""
+    """The sample, the best readings so far, and the verdicts under them."""
 
     sample: list[CdrCase]
     best: Readings
@@ -160,7 +159,7 @@ class _Search:
     audits: int = 0
     steps: list[ReadingsStep] = field(factory=list)
     _rates: Counter[str] = field(factory=Counter)
-    """VAT rates that explain a total, and how many."""
+    """VAT rates that explain a total, with their number."""
     _hopeless: set[int] = field(factory=set)
 
     def __attrs_post_init__(self) -> None:
@@ -174,28 +173,30 @@ class _Search:
 
     @property
     def has_budget(self) -> bool:
-        """Whether more may be audited."""
+        """True if more audits may be made."""
         return self.audits < MAX_AUDITS
 
     @property
     def right(self) -> int:
-        """CDRs that are right."""
+        """Number of CDRs that are right."""
         return self.verdicts.count(Verdict.RIGHT)
 
     def values_of(self, name: str) -> Iterator[str | None]:
-        """The other values of a reading."""
+        """Yield the other values of a reading."""
         rates = (None, *(rate for rate, _ in self._rates.most_common(_RATES)))
         values: Sequence[str | None] = CHOICES.get(name, rates)
         current = self.best.as_json()[name]
         return (value for value in values if value != current)
 
     def go_through(self) -> bool:
-        """Look at each reading once; False if none helped."""
+        """Try each reading once; return False if none helped."""
         helped = [self.improve(name, self.values_of(name)) for name in (*CHOICES, "vat")]
         return any(helped)
 
     def improve(self, name: str, values: Iterator[str | None]) -> bool:
-        """Take the value of a reading with which most CDRs are right; False if none is better than the current one."""
+        """Use the value of a reading with which most CDRs are right; return False if none is better than the current
+        one.
+        """
         chosen: tuple[int, str | None, list[Verdict]] | None = None
         for value in values:
             verdicts = self._tried(self.best.changed(**{name: value}), chosen[0] if chosen else self.right)
@@ -209,7 +210,9 @@ class _Search:
         return True
 
     def _tried(self, readings: Readings, least: int) -> list[Verdict] | None:
-        """The verdicts under other readings, if more than ``least`` CDRs are right; those that are wrong come first."""
+        """Return the verdicts under other readings, if more than ``least`` CDRs are right; wrong CDRs are audited
+        first.
+        """
         verdicts, right = list(self.verdicts), self.right
         places = sorted(set(range(len(verdicts))) - self._hopeless, key=lambda each: verdicts[each] is Verdict.RIGHT)
         if len(places) <= least:

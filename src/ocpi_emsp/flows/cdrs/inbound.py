@@ -1,10 +1,10 @@
 """The eMSP interface of the cdrs module (mod_cdrs.md 2.2).
 
 Rules of this module (docs/spec-choices.md row 9):
-- a CDR never changes: the same content again gets the same answer and the same Location header; another content
-  under a known id is stored beside the first and reported, never in its place;
-- ids compare without case (CiString); a CDR has no owner in its URL: it is the connection's party, or on a hub's the
-  one that hub_owners.py finds.
+- a CDR never changes: the same content again gets the same response and the same Location header; other content under a
+  known id is stored beside the first CDR and reported, and never replaces it;
+- ids are case-insensitive (CiString); a CDR has no owner in its URL: it is the connection's party, or on a hub's
+  connection the owner that hub_owners.py finds.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ async def post(incoming: Incoming) -> Response:
 
 
 async def _owned(incoming: Incoming) -> Incoming:
-    """The request as if its URL named the owner; what is looked at for that is not locked."""
+    """Return the request as if its URL named the owner; reads for this purpose lock nothing."""
     context, party = incoming.context, incoming.party
     async with context.store.transaction(read_only=True) as tx:
         owned = await owner_of(context, tx, party, Kind.CDR, incoming.request.body)
@@ -64,7 +64,7 @@ async def _owned(incoming: Incoming) -> Incoming:
 
 
 async def store(incoming: Incoming, tx: Transaction) -> Stored:
-    """Store the CDR that the body holds; gives the one that stands under its id.
+    """Store the CDR in the body; the result has the record that is valid under its id.
 
     Raises NotJson, InvalidObject before anything is written.
     """
@@ -94,7 +94,7 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
 
 
 async def _require_room_beside(incoming: Incoming, tx: Transaction, document: bytes) -> None:
-    """Raises QuotaExceeded where a conflict cannot be stored."""
+    """Raise QuotaExceeded if a conflict cannot be stored."""
     country_code, party_id = incoming.owner
     query = Query(kind=Kind.CDR_CONFLICT, country_code=country_code, party_id=party_id, limit=1)
     require_conflicts(incoming.context, incoming.party, (await tx.page(query)).total)
@@ -102,19 +102,19 @@ async def _require_room_beside(incoming: Incoming, tx: Transaction, document: by
 
 
 def _same(first: bytes, document: bytes) -> bool:
-    """True where both have the same content; their ids differ in case at most."""
+    """Return True if both have the same content; their ids may differ in case."""
     return first == document or same_content(first, join({**members(document), "id": members(first)["id"]}), Kind.CDR)
 
 
 def conflict(document: bytes) -> InvalidObject:
-    """Why a CDR does not replace the one that was received under its id before."""
+    """Return why a CDR does not replace the one that was received under its id before."""
     known = f"a CDR {shown(identity(document, 'id'))} with another content was received before"
     message = f"{known}; it stays, this one is stored beside it"
     return deviating("a CDR cannot be replaced", "/id", "cdr.conflict", message, "mod_cdrs.md#1-flow-and-lifecycle")
 
 
 def _of(incoming: Incoming, owner: Owner) -> Incoming:
-    """The request as if its URL named the owner."""
+    """Return the request as if its URL named the owner."""
     params = {**incoming.params, "country_code": owner[0], "party_id": owner[1]}
     return evolve(incoming, params=params)
 

@@ -1,8 +1,8 @@
-"""Whether a party has the location, EVSE and connector that a CDR has a copy of.
+"""Whether a party has published the location, EVSE and connector in a CDR's location copy.
 
 Rules of this module (docs/how-to/audit-bills.md):
-- ids compare without case, and an EVSE by its evse_id as well; what a copy leaves out cannot be unknown;
-- of a party that stores no location here, and of one that sends none by its profile, nothing can be said.
+- ids are compared case-insensitively, and an EVSE by its evse_id as well; parts that a copy leaves out are not checked;
+- nothing is known for a party without stored locations, or one that sends none by its profile.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _UNKNOWN = KnownPlace()
 
 @frozen
 class Place:
-    """What is known of a place, and the connector as it is stored."""
+    """What is known of a place, and the stored connector."""
 
     known: KnownPlace = _UNKNOWN
     connector: Connector | None = None
 
 
 async def known_place(tx: Transaction, cdr: Key, place: ChargingPlace) -> Place:
-    """Look for the place of a CDR."""
+    """Look up the place of a CDR."""
     location = await _location(tx, cdr, place.location_id)
     if location is None:
         query = Query(kind=Kind.LOCATION, country_code=cdr.country_code, party_id=cdr.party_id, limit=1, count=False)
@@ -64,7 +64,7 @@ async def _location(tx: Transaction, cdr: Key, location_id: str) -> Record | Non
 
 
 async def _evse(tx: Transaction, location: Record, used: ChargingPlace) -> Evse | KnownPlace:
-    """The stored EVSE, or what can be said of it where there is none that can be read."""
+    """Return the stored EVSE, or what is known if no readable one is stored."""
     record = await evse_of(tx, location, used.evse_uid) if used.evse_uid else None
     if record is None:
         children = await evses_of(tx, location)
@@ -90,4 +90,4 @@ def _read(record: Record) -> Evse | None:
     try:
         return decode(Evse, record.document, updated=record.last_updated)
     except OcpiError:
-        return None  # a partner may have sent anything; it is there
+        return None  # a partner may have sent anything; the EVSE exists

@@ -1,11 +1,10 @@
-"""Whether the driver of a CDR has a token of ours, and whether that was valid.
+"""Whether the driver of a CDR has a token of this eMSP, and whether it was valid.
 
 Rules of this module (docs/how-to/audit-bills.md):
-- some CPOs write the uid of a token where its auth_id belongs, or leave out the separators of a contract's id: both
-  name the token all the same;
-- of several tokens with one auth_id it is not known which one was used: all of them have to be blocked;
-- a token holds from its ``last_updated`` on: one that was blocked later was valid when the session began;
-- where no token is stored here, nothing can be said.
+- some CPOs send a token's uid in auth_id, or leave out the separators of a contract id: both identify the token;
+- if several tokens have one auth_id, it is unknown which one was used: the driver only counts as blocked if all are;
+- a token's state applies from its ``last_updated``: one that was blocked later was valid when the session began;
+- if no token is stored here, nothing is known.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from ocpi_emsp.ports import Kind, Owner, Query, Record, Transaction
 from ocpi_emsp.pricing.plausibility import KnownToken
 
 _MOST = 100
-"""Tokens of one auth_id that are looked at."""
+"""Tokens of one auth_id that are examined."""
 _SEPARATORS = re.compile(r"[*-]")
 
 
 async def known_token(tx: Transaction, us: Owner, auth_id: str) -> KnownToken | None:
-    """What is stored of the token of a driver; None where no token is."""
+    """Return what is stored of a driver's token; None if no token is stored."""
     query = Query(kind=Kind.TOKEN, country_code=us[0], party_id=us[1], limit=_MOST, count=False)
     for spelling in spellings(auth_id):
         records = (await tx.page(evolve(query, auth_id=spelling))).records
@@ -39,7 +38,7 @@ async def known_token(tx: Transaction, us: Owner, auth_id: str) -> KnownToken | 
 
 
 def spellings(auth_id: str) -> Iterator[str]:
-    """The ways in which an auth_id may be stored; ids without any are all there is, mostly."""
+    """Yield the spellings under which an auth_id may be stored; most ids have no separators and only one spelling."""
     plain = _SEPARATORS.sub("", auth_id)
     yield from dict.fromkeys((auth_id, auth_id.upper(), auth_id.lower(), plain, plain.upper()))
 
@@ -54,4 +53,4 @@ def _read(record: Record) -> Token | None:
     try:
         return decode(Token, record.document, updated=record.last_updated)
     except OcpiError:
-        return None  # it is there
+        return None  # it exists

@@ -1,16 +1,16 @@
-"""Which session belongs to a CDR, and in what the two differ. Pure functions on summaries.
+"""Which session belongs to a CDR, and how the two differ. Pure functions on summaries.
 
 Rules of this module (mod_cdrs.md 3.1 has no session id; the matrix: "CDR and Session can have different ids"):
-- a CDR and a session that name one authorization (docs/how-to/extensions.md) are a pair before anything else;
-- then three steps, and a paired session is out of the next one:
-  1. equal ids (CiString), where the times agree, and the driver or the place: a CPO may number both from 1 upwards;
+- a CDR and a session with the same authorization_id (docs/how-to/extensions.md) are paired before anything else;
+- then three steps follow; a paired session is excluded from the next step:
+  1. equal ids (CiString), if the times agree, and the driver or the place: a CPO may number both from 1 upwards;
   2. the best score first, from ``THRESHOLD`` upwards;
-  3. equal ids that are left, where the driver or the place agrees: a clock that was wrong hides no pair;
-- a party whose CDRs have the ids of their sessions, by its profile: equal ids are a pair before anything else;
-- a score is ``0.3 place + 0.4 time + 0.3 energy``, 0 where auth_id, place or time do not agree at all;
-- of equal scores that with equal ids counts, then the distance of the starts, then the ids: the order of receipt
-  does not matter;
-- the work is bounded for any input: a CDR is compared with so many sessions of its driver at its EVSE at most.
+  3. remaining equal ids, if the driver or the place agrees: so a wrong clock hides no pair;
+- if a party's CDRs have the ids of their sessions, by its profile, equal ids are paired before anything else;
+- a score is ``0.3 place + 0.4 time + 0.3 energy``, and 0 if auth_id, place or time do not agree at all;
+- of equal scores the one with equal ids comes first, then the smallest distance of the starts, then the ids: the order
+  of receipt does not matter;
+- the work is bounded for any input: a CDR is only compared with a bounded number of sessions of its driver at its EVSE.
 """
 
 from __future__ import annotations
@@ -41,27 +41,29 @@ from ocpi_emsp.pricing.places import ChargingPlace, evse_names, place_agreement
 from ocpi_emsp.pricing.plausibility.wording import seconds
 
 THRESHOLD = 0.6
-"""What a match by score needs: place and time alone reach it, place and energy alone do not."""
+"""Lowest score of a match: place and time alone reach it, place and energy alone do not."""
 NEIGHBOURS = 50
 """Sessions of one driver at one EVSE that are compared on either side of a CDR's start. An EVSE charges one vehicle at
-a time, so the right one is next to it; the number only bounds the work that hostile data can cause."""
+a time, so the right session is next to it; the number only bounds the work that hostile data can cause.
+"""
 
 _PLACE, _TIME, _ENERGY = 0.3, 0.4, 0.3
 _SAME_MOMENT = timedelta(minutes=1)
-"""How far two clocks are apart, or a time is rounded."""
+"""Difference of two clocks, or of a rounded time."""
 _ZONE_STEP, _LARGEST_ZONE = timedelta(minutes=30), timedelta(hours=14)
 _FARTHEST = _LARGEST_ZONE + _SAME_MOMENT
 _SAME_KWH, _TELLING_KWH = Decimal("0.1"), Decimal(1)
-"""How exact a meter's value is; and the least energy that distinguishes sessions."""
+"""The accuracy of a meter's value, and the least energy that distinguishes sessions."""
 _RATIO = Context(prec=9, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 
 
 def match_all(
     cdrs: Iterable[CdrSummary], sessions: Iterable[SessionSummary], *, equal_ids: bool = False
 ) -> list[CdrMatch]:
-    """Every pair; a CDR and a session are in one pair at most. The order of what is given does not matter.
+    """Return every pair; a CDR and a session are in one pair at most. The order of the arguments' items does not
+    matter.
 
-    ``equal_ids``: an equal id is enough for a pair.
+    ``equal_ids``: an equal id suffices for a pair.
     """
     matching = _Matching(
         sorted(cdrs, key=lambda cdr: (cdr.id.upper(), cdr.id, cdr.start_date_time)),
@@ -75,7 +77,7 @@ def match_all(
 
 
 def pair_copies(cdrs: Iterable[CdrSummary], pairs: Sequence[CdrMatch]) -> Iterator[CdrMatch]:
-    """Pair CDRs that are in no pair with the session of the CDR that they repeat, or give credit for."""
+    """Pair remaining CDRs with the session of the CDR that they repeat or give credit for."""
     paired = {id(pair.cdr) for pair in pairs}
     by_driver: dict[str, list[CdrMatch]] = defaultdict(list)
     for pair in pairs:
@@ -99,7 +101,9 @@ def pair_copies(cdrs: Iterable[CdrSummary], pairs: Sequence[CdrMatch]) -> Iterat
 
 
 def _repeats(cdr: CdrSummary, other: CdrSummary) -> How | None:
-    """Whether a CDR gives credit for another one of the driver and start, or has the same energy at the same place."""
+    """Return whether a CDR gives credit for another one of the same driver and start, or repeats its energy and
+    place.
+    """
     if not place_agreement(cdr.place, other.place):
         return None
     if cdr.total_cost < 0:
@@ -109,7 +113,7 @@ def _repeats(cdr: CdrSummary, other: CdrSummary) -> How | None:
 
 @define
 class _Matching:
-    """CDRs and sessions by their numbers, and the pairs that were found, by the number of the CDR."""
+    """CDRs and sessions by their numbers, and the pairs found so far, by the number of the CDR."""
 
     cdrs: Sequence[CdrSummary]
     sessions: Sequence[SessionSummary]
@@ -117,13 +121,15 @@ class _Matching:
     paired: set[int] = field(factory=set, init=False)
 
     def take(self, cdr: int, session: int, score: float) -> None:
-        """Pair the two; equal ids count more than a score."""
+        """Pair the two; equal ids take precedence over a score."""
         one, other = self.cdrs[cdr], self.sessions[session]
         self.pairs[cdr] = CdrMatch(one, other, "id") if _same_id(one, other) else CdrMatch(one, other, "score", score)
         self.paired.add(session)
 
     def by_authorization(self) -> None:
-        """Pair what names one authorization; of several sessions that with the same id, then the nearest start."""
+        """Pair by authorization_id; of several sessions the one with the same id, then the one with the nearest
+        start.
+        """
         found: dict[str, list[_Start]] = defaultdict(list)
         of_id: dict[tuple[str, str], list[_Start]] = defaultdict(list)
         for number, session in enumerate(self.sessions):
@@ -150,7 +156,7 @@ class _Matching:
         return abs(cdr.start_date_time - self.sessions[session].start_datetime), session
 
     def by_id(self, fits: Callable[[CdrSummary, SessionSummary], bool]) -> None:
-        """Pair what is free, has equal ids and fits; of sessions whose ids differ in case, one of the same case."""
+        """Pair unpaired ones with equal ids that fit; of sessions whose ids differ in case, one with the same case."""
         found = defaultdict(list)
         for number, session in enumerate(self.sessions):
             if number not in self.paired:
@@ -165,7 +171,7 @@ class _Matching:
                 self.take(number, each, 1.0)
 
     def by_score(self) -> None:
-        """Pair what is free, the best score first; of equal ones that with equal ids."""
+        """Pair unpaired ones, the best score first; of equal scores the one with equal ids."""
         for each in sorted(self._candidates()):
             if each.cdr not in self.pairs and each.session not in self.paired:
                 self.take(each.cdr, each.session, -each.negative_score)
@@ -191,7 +197,7 @@ class _Matching:
                     yield _Candidate(-score, not _same_id(cdr, session), distance, number, each)
 
     def _index(self, drivers: set[str]) -> dict[Hashable, list[_Start]]:
-        """Free sessions of these drivers by driver and place, in the order of their starts."""
+        """Return the unpaired sessions of these drivers by driver and place, in the order of their starts."""
         index: dict[Hashable, list[_Start]] = defaultdict(list)
         for number, session in enumerate(self.sessions):
             driver = _driver(session.auth_id)
@@ -218,13 +224,13 @@ _Start: TypeAlias = tuple[datetime, int]
 
 
 def _nearest(starts: Sequence[_Start], moment: datetime) -> Iterator[int]:
-    """The numbers of the sessions that start next before and after a moment."""
+    """Yield the numbers of the sessions that start next before and after a moment."""
     at = bisect_left(starts, (moment, 0))
     return (number for _, number in starts[max(0, at - NEIGHBOURS) : at + NEIGHBOURS])
 
 
 def _is_in_reach(session: SessionSummary, earliest: datetime, latest: datetime) -> bool:
-    """False where no zone brings the times together: far cheaper to compute than a score."""
+    """Return False if no time zone reconciles the times: far cheaper to compute than a score."""
     begin, end = session.start_datetime, session.end_datetime
     if begin > latest:
         return begin - latest <= _FARTHEST
@@ -235,7 +241,7 @@ def _is_in_reach(session: SessionSummary, earliest: datetime, latest: datetime) 
 
 
 def _places_to_stand_at(place: ChargingPlace) -> Iterator[Hashable]:
-    """Under what a session is found."""
+    """Yield the keys under which a session is indexed."""
     yield "location", place.location_id.upper()
     if place.evse_uid is None:
         yield "location alone", place.location_id.upper()
@@ -244,7 +250,7 @@ def _places_to_stand_at(place: ChargingPlace) -> Iterator[Hashable]:
 
 
 def _places_to_look_at(place: ChargingPlace) -> Iterator[Hashable]:
-    """Where the sessions of a CDR are: at its EVSE, or at its location where one of the two names no EVSE."""
+    """Yield the keys of a CDR's sessions: its EVSE, or its location if one of the two names no EVSE."""
     if place.evse_uid is None:
         yield "location", place.location_id.upper()
     else:
@@ -256,7 +262,7 @@ def _places_to_look_at(place: ChargingPlace) -> Iterator[Hashable]:
 
 
 def score_of(cdr: CdrSummary, session: SessionSummary) -> float:
-    """How well a session of the same driver fits a CDR: from 0 to 1, to three decimals."""
+    """Return how well a session of the same driver fits a CDR: from 0 to 1, to three decimals."""
     if not _same_driver(cdr, session):
         return 0.0
     time = time_agreement(cdr, session)
@@ -267,16 +273,18 @@ def score_of(cdr: CdrSummary, session: SessionSummary) -> float:
 
 
 def time_agreement(cdr: CdrSummary, session: SessionSummary) -> float:
-    """The time that both have, as a share of the time that either has; 1 where both ends are within a minute.
+    """Return the overlap of both as a share of their union; 1 if both ends agree within a minute.
 
-    A session without an end counts until the CDR's stop, and at most 0.8. At least 0.5 where a zone explains how far
-    the two are apart, see :func:`is_shifted`.
+    A session without an end counts until the CDR's stop, and gives at most 0.8. The result is at least 0.5 if a time
+    zone explains the difference, see :func:`is_shifted`.
     """
     return max(_share(cdr, session), 0.5 if is_shifted(cdr, session) else 0.0)
 
 
 def is_shifted(cdr: CdrSummary, session: SessionSummary) -> bool:
-    """True where one of the two seems to have local times: as long, as much energy, a multiple of 30 minutes apart."""
+    """Return True if one of the two seems to have local times: same length and energy, a multiple of 30 minutes
+    apart.
+    """
     if session.end_datetime is None or min(cdr.total_energy, session.kwh) < _TELLING_KWH:
         return False
     start = session.start_datetime - cdr.start_date_time
@@ -311,7 +319,9 @@ def _in_order(one: datetime, other: datetime) -> tuple[datetime, datetime]:
 
 
 def _energy_agreement(cdr: CdrSummary, session: SessionSummary) -> float:
-    """The smaller energy as a share of the larger one; 0.5 where the session is not over, so that nothing is known."""
+    """Return the smaller energy as a share of the larger one; 0.5 if the session is not over, so that nothing is
+    known.
+    """
     if session.status != SessionStatus.COMPLETED and session.end_datetime is None:
         return 0.5
     if not differ(cdr.total_energy, session.kwh, _SAME_KWH):
@@ -346,9 +356,9 @@ def _is_confirmed(cdr: CdrSummary, session: SessionSummary) -> bool:
 def differences(
     match: CdrMatch, kwh_tolerance: Decimal, cost_tolerance: Decimal, times_apart: Decimal | None = None
 ) -> Iterator[CdrDifference]:
-    """In what a CDR and its session differ, the energy and the money first; a credit has nothing of its own.
+    """Yield the differences of a CDR and its session, energy and money first; a credit has none of its own.
 
-    ``times_apart``: seconds from which starts or ends differ; None where they may.
+    ``times_apart``: seconds from which starts or ends differ; None if they may differ.
     """
     if match.how == "credit":
         return
@@ -378,14 +388,14 @@ def _differing(
     if not place_agreement(cdr.place, session.place):
         yield "evse", _shown(cdr.place), _shown(session.place)
     yield from _other_times(cdr, session, times_apart)
-    if session.status == SessionStatus.INVALID:  # it "will not be billed" (mod_sessions.md 4.1), and a CDR bills it
+    if session.status == SessionStatus.INVALID:  # it "will not be billed" (mod_sessions.md 4.1), but a CDR bills it
         yield "status", "billed", session.status.value
 
 
 def _other_times(
     cdr: CdrSummary, session: SessionSummary, times_apart: Decimal | None
 ) -> Iterator[tuple[What, str, str]]:
-    """The starts where they differ, else the ends; None: unless the two have nothing in common."""
+    """Yield the starts if they differ, otherwise the ends; for None only if the two do not overlap at all."""
     ends = (cdr.start_date_time, session.start_datetime), (cdr.stop_date_time, session.end_datetime)
     if times_apart is not None:
         for mine, theirs in ends:

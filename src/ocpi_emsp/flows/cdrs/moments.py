@@ -1,4 +1,4 @@
-"""Moments that may lie at the end of time: a partner may send any."""
+"""Arithmetic on moments that may be at the end of time: a partner may send any."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 
 def moved(moment: datetime, by: timedelta) -> datetime:
-    """The moment, moved; the first or last one that exists where that is out of range."""
+    """Return the moment, moved; the first or last possible one if that is out of range."""
     try:
         return moment + by
     except OverflowError:

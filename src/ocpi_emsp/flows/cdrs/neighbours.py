@@ -1,11 +1,11 @@
-"""CDRs and sessions beside a CDR: of its driver, or at its place, in its time.
+"""CDRs and sessions around a CDR: of its driver, or at its place, in its time.
 
 Rules of this module:
-- every query is bounded and goes by an index; a session that began more than a day before counts as over;
-- of more than a number with a name those count that start next to it, and it is said that there are more: the work for
-  a CDR is the same in any crowd;
-- another party may have the same driver: a session that came over two connections is found, and so are two places at
-  once. Its location ids are its own, so an evse_id alone names the same EVSE.
+- every query is bounded and uses an index; a session that began more than a day before counts as over;
+- if there are more than a named limit, only those that start nearest count, and the audit says that there are more: the
+  work for a CDR is bounded in any crowd;
+- another party may have the same driver: so a session that was received over two connections is found, and so are two
+  places at once. The location ids are that party's own, so only an evse_id identifies the same EVSE.
 """
 
 from __future__ import annotations
@@ -29,40 +29,40 @@ from ocpi_emsp.ports import Key, Kind, Owner, Query, Record, Transaction
 from ocpi_emsp.pricing.plausibility import KnownSession, Neighbour
 
 NEIGHBOURS: Final = 100
-"""CDRs of one driver, or at one location, that are looked at beside a CDR: of more than that the nearest."""
+"""CDRs of one driver, or at one location, that are examined around a CDR; if there are more, the nearest."""
 SESSIONS: Final = 40
-"""Sessions of one driver, alike: each is compared with each of the nearest CDRs."""
+"""Sessions of one driver, likewise: each is compared with each of the nearest CDRs."""
 RIVALS: Final = 20
-"""Other CDRs that a session may belong to instead."""
+"""Other CDRs to which a session may belong instead."""
 DAY: Final = timedelta(days=1)
 CLOCKS: Final = timedelta(minutes=1, seconds=1)
-"""How far two clocks are apart that show the same moment."""
+"""Difference of two clocks that show the same moment."""
 _ZONES: Final = timedelta(hours=15)
-"""How far two clocks are apart of which one shows another zone's time."""
+"""Difference of two clocks of which one shows another zone's time."""
 _INSTANT: Final = timedelta(microseconds=1)
 _HELD: Final = 4096
-"""Summaries that are held."""
+"""Summaries that are cached."""
 
 
 @define
 class Others:
-    """The CDRs that may have to do with another one, by their keys."""
+    """The CDRs that may be related to another one, by their keys."""
 
     summaries: dict[Key, CdrSummary] = field(factory=dict)
     of_driver_beyond: bool = False
-    """True where the driver has more of them: these are the nearest."""
+    """True if the driver has more of them: these are the nearest."""
     at_location_beyond: bool = False
 
 
 @define
 class CdrReader:
-    """Reads summaries of CDRs, and holds some: of CDRs that are looked at one after the other, many are neighbours."""
+    """Reads summaries of CDRs, and caches some: consecutive CDRs share many neighbours."""
 
     _summaries: Summaries = field(factory=Summaries, init=False)
     _held: dict[tuple[Key, int, int], CdrSummary | None] = field(factory=dict, init=False)
 
     def read(self, record: Record) -> CdrSummary | None:
-        """The summary; None for a CDR that cannot be read: it has to do with nothing."""
+        """Return the summary; None for an unreadable CDR, which is related to nothing."""
         name = record.key, record.sequence, record.revision
         if name not in self._held:
             if len(self._held) >= _HELD:
@@ -74,7 +74,7 @@ class CdrReader:
 
 
 async def other_cdrs(tx: Transaction, record: Record, cdr: Cdr, reference: str | None, reader: CdrReader) -> Others:
-    """The CDRs that may have to do with this one; ``reference``: the id of one that it names."""
+    """Return the CDRs that may be related to this one; ``reference`` is the id of one that it names."""
     owner, found, others = _owner(record.key), dict[Key, Record](), Others()
     window = _window(cdr)
     for spelling in _in_any_case(cdr.auth_id):
@@ -94,7 +94,7 @@ async def other_cdrs(tx: Transaction, record: Record, cdr: Cdr, reference: str |
 
 
 def _window(cdr: Cdr) -> Query:
-    """When what has to do with a CDR starts; itself among it."""
+    """Return a query for the start times of CDRs that may be related to a CDR; it includes the CDR itself."""
     start, stop = cdr.start_date_time, max(cdr.start_date_time, cdr.stop_date_time)
     return Query(
         kind=Kind.CDR,
@@ -106,8 +106,9 @@ def _window(cdr: Cdr) -> Query:
 
 
 async def _near(tx: Transaction, query: Query, start: datetime) -> tuple[dict[Key, Record], bool]:
-    """What matches; of more than the query's limit, the half of that which starts before, and after; whether it was
-    more."""
+    """Return what matches, and whether there was more; beyond the query's limit, half of it starts before and half
+    after.
+    """
     found = await _charged(tx, evolve(query, by_start="first"))
     if len(found) < query.limit:
         return found, False
@@ -122,7 +123,7 @@ async def _charged(tx: Transaction, query: Query) -> dict[Key, Record]:
 
 
 def neighbour(summary: CdrSummary, key: Key, of: Key) -> Neighbour:
-    """A CDR as it is seen beside that of another key."""
+    """Return a CDR as a neighbour of the CDR with the key ``of``."""
     place, name = summary.place, summary.id
     if _owner(key) != _owner(of):
         party = "-".join(_owner(key))
@@ -143,9 +144,9 @@ def neighbour(summary: CdrSummary, key: Key, of: Key) -> Neighbour:
 async def session_of(
     tx: Transaction, record: Record, cdr: Cdr, others: Mapping[Key, CdrSummary], *, equal_ids: bool
 ) -> tuple[KnownSession | None, bool]:
-    """The session of a CDR, as a reconciliation pairs them, and whether the driver has more sessions around it.
+    """Return the session of a CDR, paired as by a reconciliation, and whether the driver has more sessions around it.
 
-    ``others``: CDRs that it may be the session of instead.
+    ``others``: CDRs to which the session may belong instead.
     """
     summaries, owner = Summaries(), _owner(record.key)
     found, is_beyond = await _sessions(tx, record, cdr)
@@ -159,12 +160,12 @@ async def session_of(
 
 
 def _farness(me: CdrSummary, other: CdrSummary) -> tuple[bool, timedelta]:
-    """The driver's own first, then those that start next to it."""
+    """Return a sort key: CDRs of the same driver first, then those with the nearest start."""
     return other.auth_id.upper() != me.auth_id.upper(), abs(other.start_date_time - me.start_date_time)
 
 
 def known_session(session: SessionSummary) -> KnownSession:
-    """The times of a session."""
+    """Return the times of a session."""
     return KnownSession(id=session.id, start_datetime=session.start_datetime, end_datetime=session.end_datetime)
 
 
@@ -191,7 +192,7 @@ async def _sessions(tx: Transaction, record: Record, cdr: Cdr) -> tuple[list[tup
 
 
 def _in_any_case(auth_id: str) -> Iterator[str]:
-    """As it is, and in upper case, in which contracts have their ids: an index knows both apart."""
+    """Yield the id as it is, and in upper case, the usual case of contract ids: an index is case-sensitive."""
     yield from dict.fromkeys((auth_id, auth_id.upper()))
 
 
@@ -199,7 +200,7 @@ def _read(model: type[Cdr] | type[Session], record: Record) -> Cdr | Session | N
     try:
         return decode(model, record.document, updated=record.last_updated)
     except OcpiError:
-        return None  # it has to do with nothing
+        return None  # it is related to nothing
 
 
 def _owner(key: Key) -> Owner:

@@ -1,7 +1,7 @@
-"""The tariff that a party had published when a session began, beside those that its CDR brings.
+"""The tariff that a party had published when a session began, beside the tariffs in its CDR.
 
-Rules of this module: the connector as stored names it, else the copy in the CDR, else the CDR's own tariffs by their
-ids; the version that held at the start counts.
+Rules of this module: the stored connector names it, otherwise the copy in the CDR, otherwise the ids of the CDR's own
+tariffs; the version valid at the start counts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ocpi_emsp.ports import Key, Transaction
 
 
 async def published_tariff(tx: Transaction, cdr: Key, document: Cdr, stored: Connector | None) -> Tariff | None:
-    """The published tariff, or None where none is known."""
+    """Return the published tariff, or None if none is known."""
     for tariff_id in dict.fromkeys(_ids(document, stored)):
         record = await version_at(tx, (cdr.country_code, cdr.party_id), tariff_id, document.start_date_time)
         if record is None:

@@ -1,12 +1,12 @@
-"""CDRs and sessions of a party, compared: what is billed and was not charged, charged and not billed, or differs.
+"""Compare CDRs and sessions of a party: billed and not charged, charged and not billed, or different.
 
 Rules of this module:
-- nothing is written; pages of the store, one transaction each, the CDRs before the sessions: of a session that ends
-  meanwhile the CDR may be missed, which is no finding yet, and never the other way round;
-- under review is what was last updated in the period; the other side of a pair may lie before or after it, so what was
-  last updated within ``MARGIN`` of the period is looked at as well, and is never missing anything itself;
-- memory grows with the period (and its margin) and not with the store: of a document only a summary is held;
-- which session belongs to a CDR is decided in matching.py.
+- nothing is written; pages of the store are read in one transaction each, the CDRs before the sessions: the CDR of a
+  session that ends meanwhile may be missed, which is no finding yet, and never the reverse;
+- under review is what was last updated in the period. The other side of a pair may be before or after it, so documents
+  updated within ``MARGIN`` of the period are read as well; these are never reported as missing their other side;
+- memory grows with the period (and its margin) and not with the store: only a summary of each document is held;
+- matching.py decides which session belongs to a CDR.
 """
 
 from __future__ import annotations
@@ -52,19 +52,19 @@ from ocpi_emsp.scalars import aware
 PERIOD: Final = timedelta(days=35)
 """The period that is reviewed by default: a month and some days, since CDRs may be sent once a month (mod_cdrs.md)."""
 MARGIN: Final = timedelta(days=35)
-"""How far from the period the other side of a pair is looked for: for the same reason."""
+"""Distance from the period in which the other side of a pair is searched, for the same reason."""
 COMPLETED_FOR: Final = timedelta(hours=24)
-"""CDRs come "as soon as possible" (mod_cdrs.md): a day leaves room for a nightly run of the CPO."""
+"""CDRs are sent "as soon as possible" (mod_cdrs.md): a day leaves room for a nightly run of the CPO."""
 KWH_TOLERANCE: Final = Decimal("0.1")
 """The last decimal that most meters and back ends show: a session's kwh is a running value that one side rounds."""
 COST_TOLERANCE: Final = Decimal("0.01")
 """The smallest coin of most currencies: either side may round to it."""
 LIMIT: Final = 1000
-"""Items of each list: as many as a report holds."""
+"""Items of each list; a report holds that many."""
 
 _PAGE = 500
 _LOOKED_AT = 50
-"""CDRs of a page, around which more is read in its transaction."""
+"""CDRs of a page whose surroundings are read in one transaction."""
 T = TypeVar("T", CdrSummary, SessionSummary)
 M = TypeVar("M")
 _Summary: TypeAlias = CdrSummary | SessionSummary
@@ -128,7 +128,7 @@ async def reconcile(
 
 
 def _lonely(all_of_them: list[T], paired: list[T], period: _Period) -> list[T]:
-    """Those under review that are in no pair, in the order of their starts."""
+    """Return those under review that are in no pair, in the order of their starts."""
     used = {id(each) for each in paired}  # by identity: two sessions may have equal summaries
     found = [each for each in all_of_them if period.has(each) and id(each) not in used]
     return sorted(found, key=lambda each: (_start(each), each.id))
@@ -139,7 +139,7 @@ def _start(each: _Summary) -> datetime:
 
 
 def _is_due(session: SessionSummary, now: datetime, completed_for: timedelta) -> bool:
-    """True where the CDR should be there; an end that is missing, or still to come, is no end."""
+    """Return True if the CDR is due; a missing end, or one in the future, does not count."""
     if session.status != SessionStatus.COMPLETED:
         return False
     ended = session.end_datetime
@@ -168,7 +168,7 @@ class _Period:
 
     @classmethod
     def of(cls, date_from: datetime | None, date_to: datetime | None, now: datetime) -> _Period:
-        """The last ``PERIOD`` before the end by default. Raises ValueError."""
+        """Return the period; by default the last ``PERIOD`` before the end. Raises ValueError."""
         for name, moment in (("date_from", date_from), ("date_to", date_to)):
             if moment is not None:
                 aware(moment, name)
@@ -179,18 +179,18 @@ class _Period:
         return cls(date_from, date_to)
 
     def has(self, each: _Summary | Record) -> bool:
-        """True for what is under review."""
+        """Return True for a document under review."""
         return self.date_from <= each.last_updated and (self.date_to is None or each.last_updated < self.date_to)
 
     def with_margin(self) -> _Period:
-        """Where the other sides of pairs are."""
+        """Return the period that contains the other sides of pairs."""
         date_to = None if self.date_to is None else moved(self.date_to, MARGIN)
         return _Period(moved(self.date_from, -MARGIN), date_to)
 
 
 @define
 class _Documents:
-    """Reads summaries from the store; notes what cannot be read."""
+    """Reads summaries from the store; records unreadable documents."""
 
     context: Context
     country_code: str
@@ -202,22 +202,22 @@ class _Documents:
     _summaries: Summaries = field(factory=Summaries, init=False)
 
     async def look_up_party(self) -> None:
-        """Read the profile of the party that the CDRs come from."""
+        """Read the profile of the party that sends the CDRs."""
         async with self.context.store.transaction(read_only=True) as tx:
             self._party = await connection_of(tx, (self.country_code, self.party_id))
 
     @property
     def settings(self) -> Plausibility:
-        """What the party's profile says is suspicious."""
+        """The plausibility settings of the party's profile."""
         return plausibility_of_party(self._party)
 
     @property
     def equal_ids(self) -> bool:
-        """True where the party's profile says that a CDR has the id of its session."""
+        """True if the party's profile says that a CDR has the id of its session."""
         return self._party is not None and self._party.profile.cdr_id_is_session_id
 
     async def cdrs(self) -> list[CdrSummary]:
-        """The CDRs of the period with its margin; notes what is suspicious in those of the period."""
+        """Return the CDRs of the period with its margin; record suspicions about those of the period."""
         gatherer, found = Gatherer(self.context), dict[Key, _Found]()
 
         async def look(tx: Transaction, record: Record) -> Record:
@@ -239,7 +239,7 @@ class _Documents:
         return summaries
 
     def _suspicions(self, cdr: Cdr, around: Surroundings) -> tuple[Reason, ...]:
-        """What is suspicious; the price is reckoned only where that depends on it."""
+        """Return the suspicions; the price is only reckoned if they depend on it."""
         published = around.published_tariff
         own = [tariff.elements for tariff in cdr.tariffs]
         is_dearer = published is not None and bool(own) and published.elements not in own
@@ -252,12 +252,12 @@ class _Documents:
         return tuple(reason for reason in found.reasons if reason.code in CODES)
 
     async def sessions(self) -> list[SessionSummary]:
-        """The sessions of the period with its margin."""
+        """Return the sessions of the period with its margin."""
         records = self._records(Kind.SESSION, self.period.with_margin())
         return [summary async for record in records if (summary := self._session(record)) is not None]
 
     async def conflicts(self) -> list[ConflictingCdr]:
-        """CDRs of the period that were received under the id of another one."""
+        """Return the CDRs of the period that were received under the id of another one."""
         found = []
         async for record in self._records(Kind.CDR_CONFLICT, self.period):
             other = self._cdr(record)

@@ -2,9 +2,9 @@
 
 Rules of this module:
 - names are those of the specification (mod_cdrs.md 3.1, mod_sessions.md 3.1); a number is the exact Decimal of its
-  document, and a value that the document does not have is None, never 0;
-- of a document only what is compared is held: a period of a large party has to fit into memory;
-- a list holds so many items and counts the rest.
+  document, and a missing value is None, never 0;
+- only the compared values of a document are held: a period of a large party has to fit into memory;
+- a list holds a bounded number of items and counts the rest.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ T = TypeVar("T")
 How: TypeAlias = Literal["authorization_id", "id", "score", "duplicate", "credit"]
 """How a CDR was matched; the last two: with the session of the CDR that it repeats, or gives credit for."""
 What: TypeAlias = Literal["kwh", "cost", "currency", "authorization_id", "auth_id", "evse", "time", "status"]
-"""In what a CDR and its session differ."""
+"""The value in which a CDR and its session differ."""
 
 
 @frozen
 class Bounded(Generic[T]):
-    """The first items of a list, and how many there are in all."""
+    """The first items of a list, and the total number."""
 
     items: tuple[T, ...]
     count: int
 
     @classmethod
     def of(cls, found: Iterable[T], limit: int | None) -> Bounded[T]:
-        """The first ``limit`` of what was found, all of it for None; the rest is only counted."""
+        """Return the first ``limit`` items, all for None; the rest are only counted."""
         items, count = [], 0
         for item in found:
             if limit is None or count < limit:
@@ -46,7 +46,7 @@ class Bounded(Generic[T]):
 
     @property
     def more(self) -> int:
-        """How many are not listed."""
+        """The number of items that are not listed."""
         return self.count - len(self.items)
 
     def __iter__(self) -> Iterator[T]:
@@ -55,10 +55,10 @@ class Bounded(Generic[T]):
 
 @frozen
 class _Summary:
-    """What is compared of a document."""
+    """The compared values of a document."""
 
     def as_json(self) -> dict[str, Any]:
-        """As a JSON object whose numbers are Decimals; the members of its place stand among its own."""
+        """Return a JSON object whose numbers are Decimals; the members of its place are among its own."""
         members: dict[str, Any] = {}
         for name, value in asdict(self, recurse=False, value_serializer=_plain).items():
             if name == "authorization_id" and value is None:
@@ -75,7 +75,7 @@ def _plain(_summary: object, _field: object, value: Any) -> Any:
 
 @frozen(kw_only=True)
 class CdrSummary(_Summary):
-    """What is compared of a CDR: kWh, and the cost excluding VAT."""
+    """The compared values of a CDR: kWh, and the cost excluding VAT."""
 
     id: str
     auth_id: str
@@ -87,7 +87,7 @@ class CdrSummary(_Summary):
     currency: str
     last_updated: datetime
     authorization_id: str | None = None
-    """What its authorization is called, where it says that (docs/how-to/extensions.md)."""
+    """Its authorization_id, if it has one (docs/how-to/extensions.md)."""
 
 
 @frozen(kw_only=True)
@@ -105,12 +105,12 @@ class SessionSummary(_Summary):
     currency: str
     last_updated: datetime
     authorization_id: str | None = None
-    """What its authorization is called, where it says that (docs/how-to/extensions.md)."""
+    """Its authorization_id, if it has one (docs/how-to/extensions.md)."""
 
 
 @frozen
 class CdrMatch:
-    """A CDR and its session; the score lies between 0 and 1 and is 1 for a match by an id."""
+    """A CDR and its session; the score is between 0 and 1, and 1 for a match by an id."""
 
     cdr: CdrSummary
     session: SessionSummary
@@ -118,7 +118,7 @@ class CdrMatch:
     score: float = 1.0
 
     def as_json(self) -> dict[str, Any]:
-        """As a JSON object whose amounts are Decimals."""
+        """Return a JSON object whose amounts are Decimals."""
         return {
             "how": self.how,
             "score": self.score,
@@ -129,7 +129,7 @@ class CdrMatch:
 
 @frozen
 class CdrDifference:
-    """One thing in which a CDR and its session differ, with the value of either."""
+    """A value in which a CDR and its session differ, from both sides."""
 
     what: What
     match: CdrMatch
@@ -137,7 +137,7 @@ class CdrDifference:
     session_value: Decimal | str
 
     def as_json(self) -> dict[str, Any]:
-        """As a JSON object whose numbers are Decimals."""
+        """Return a JSON object whose numbers are Decimals."""
         return {
             "what": self.what,
             "cdr_value": self.cdr_value,
@@ -148,16 +148,16 @@ class CdrDifference:
 
 @frozen
 class ConflictingCdr:
-    """A CDR that was received under the id of another one, with another content; the first one stands."""
+    """A CDR that was received under the id of another one, with other content; the first one is retained."""
 
     content_hash: str
     """The content hash of the other CDR, which distinguishes several."""
     other: CdrSummary
     first: CdrSummary | None
-    """None where it is not in the store, or cannot be read."""
+    """The first CDR; None if it is not stored, or is unreadable."""
 
     def as_json(self) -> dict[str, Any]:
-        """As a JSON object whose numbers are Decimals."""
+        """Return a JSON object whose numbers are Decimals."""
         return {
             "id": self.other.id,
             "content_hash": self.content_hash,
@@ -168,7 +168,7 @@ class ConflictingCdr:
 
 @frozen
 class SuspiciousCdr:
-    """Something that is suspicious in a CDR beside its price (docs/how-to/audit-bills.md has every code)."""
+    """A suspicion about a CDR beside its price (docs/how-to/audit-bills.md has every code)."""
 
     code: str
     cdr: CdrSummary
@@ -176,13 +176,13 @@ class SuspiciousCdr:
     message: str
 
     def as_json(self) -> dict[str, Any]:
-        """As a JSON object whose numbers are Decimals."""
+        """Return a JSON object whose numbers are Decimals."""
         return {"code": self.code, "pointer": self.pointer, "message": self.message, "cdr": self.cdr.as_json()}
 
 
 @frozen
 class UnreadableDocument:
-    """A stored document without a usable reading: it is left out."""
+    """A stored document without a usable reading; it is excluded."""
 
     kind: str
     """``cdr``, ``cdr_conflict`` or ``session``."""
@@ -190,16 +190,16 @@ class UnreadableDocument:
     problem: str
 
     def as_json(self) -> dict[str, Any]:
-        """As a JSON object."""
+        """Return a JSON object."""
         return asdict(self)
 
 
 @frozen(kw_only=True)
 class Reconciliation:
-    """How the CDRs of a party fit its sessions.
+    """How the CDRs of a party match its sessions.
 
     Every CDR under review is in exactly one of ``matched``, ``cdrs_without_session`` and ``unreadable``, every session
-    in one of ``matched``, ``sessions_without_cdr``, ``sessions_not_due`` and ``unreadable``. A match is listed where
+    in one of ``matched``, ``sessions_without_cdr``, ``sessions_not_due`` and ``unreadable``. A match is listed if
     either side is under review.
     """
 
@@ -209,7 +209,7 @@ class Reconciliation:
     """Under review is what was last updated in ``[date_from, date_to)``."""
     date_to: datetime | None
     at: datetime
-    """When it was made."""
+    """When the reconciliation was made."""
     completed_for: timedelta
     cdrs: int
     """Readable CDRs under review."""
@@ -218,37 +218,37 @@ class Reconciliation:
     matched_by_id: int
     matched_by_score: int
     matched_as_copies: int
-    """CDRs that repeat another one, or give credit for it."""
+    """Number of CDRs that repeat another one, or give credit for it."""
     matched: Bounded[CdrMatch]
     differences: Bounded[CdrDifference]
     sessions_without_cdr: Bounded[SessionSummary]
-    """COMPLETED for at least ``completed_for``."""
+    """Sessions without a CDR that are COMPLETED for at least ``completed_for``."""
     cdrs_without_session: Bounded[CdrSummary]
     conflicts: Bounded[ConflictingCdr]
     suspicious: Bounded[SuspiciousCdr]
-    """What is suspicious in the CDRs under review, by the settings of the party."""
+    """Suspicions about the CDRs under review, by the settings of the party."""
     unreadable: Bounded[UnreadableDocument]
     sessions_not_due: Bounded[SessionSummary]
-    """Sessions without a CDR that need none (yet): not COMPLETED, or not long enough."""
+    """Sessions without a CDR that need none (yet): not COMPLETED, or not for long enough."""
 
     @property
     def findings(self) -> dict[str, Bounded[Any]]:
-        """The lists that are empty where everything fits, by name."""
+        """The lists that are empty if everything matches, by name."""
         names = ("differences", "sessions_without_cdr", "cdrs_without_session", "conflicts", "suspicious", "unreadable")
         return {name: getattr(self, name) for name in names}
 
     @property
     def lists(self) -> dict[str, Bounded[Any]]:
-        """All lists by name: the findings, and what fits or is not due."""
+        """All lists by name: the findings, and those of what matches or is not due."""
         return {**self.findings, "sessions_not_due": self.sessions_not_due, "matched": self.matched}
 
     @property
     def ok(self) -> bool:
-        """True where nothing was found."""
+        """True if nothing was found."""
         return not any(found.count for found in self.findings.values())
 
     def summary(self) -> dict[str, Any]:
-        """The counts as a JSON object."""
+        """Return the counts as a JSON object."""
         return {
             "country_code": self.country_code,
             "party_id": self.party_id,
@@ -267,6 +267,6 @@ class Reconciliation:
         }
 
     def as_json(self) -> dict[str, Any]:
-        """As a JSON object whose amounts are Decimals; :func:`ocpi_emsp.codec.dump` writes them digit by digit."""
+        """Return a JSON object whose amounts are Decimals; :func:`ocpi_emsp.codec.dump` writes them digit by digit."""
         lists = {name: [item.as_json() for item in found] for name, found in self.lists.items()}
         return {"summary": self.summary(), **lists}

@@ -1,10 +1,10 @@
-"""Audits that are stored: made by the background work, one per CDR, and made again on request.
+"""Stored audits: made by the background work, one per CDR, and made again on request.
 
 Rules of this module (docs/how-to/audit-bills.md):
 - a CDR's request for an audit is settled in the transaction that stores the audit and journals its event: at least
-  once, whatever process is killed, and no event without an audit;
-- a process leases the requests that it works on; one whose audit fails is tried again later, and holds no other back;
-- an audit made again replaces the stored one, and is an event where it says something else.
+  once, even if a process is killed, and never an event without an audit;
+- a process leases the requests that it works on; one whose audit fails is tried again later, and blocks no other;
+- an audit made again replaces the stored one, and causes an event if its result differs.
 """
 
 from __future__ import annotations
@@ -39,27 +39,27 @@ _AT_ONCE: Final = 10
 _PAGE: Final = 100
 """CDRs that are requested in one transaction."""
 _MOST_REASONS: Final = 100
-"""Reasons that an event has."""
+"""Reasons in an event."""
 
 
 @frozen(kw_only=True)
 class StoredAudit:
-    """An audit as it was stored: its ``readings`` are those that it was made with."""
+    """A stored audit: its ``readings`` are those that it was made with."""
 
     party: PartyId
     at: datetime
-    """When it was made."""
+    """When the audit was made."""
     audit: Audit
     lines_left_out: int = 0
     """Lines beyond the first 1,000: ``emsp.cdrs.audit`` has all."""
     correlation_id: str = ""
-    """Of the request that the CDR came with; empty if that is not known."""
+    """Correlation id of the request with the CDR; empty if unknown."""
     sequence: int = 0
     """Its place in a list, which continues ``after`` it."""
 
     @classmethod
     def of(cls, record: Record) -> StoredAudit:
-        """The audit of a record. Raises InvalidObject if it cannot be read."""
+        """Return the audit of a record. Raises InvalidObject if it is unreadable."""
         audit, left_out = of_document(record.document)
         return cls(
             party=PartyId.received(record.key.country_code, record.key.party_id),
@@ -72,14 +72,14 @@ class StoredAudit:
 
 
 async def find_audit(context: Context, owner: Owner, cdr_id: str) -> StoredAudit | None:
-    """The stored audit of a CDR, or None."""
+    """Return the stored audit of a CDR, or None."""
     async with context.store.transaction(read_only=True) as tx:
         record = await tx.get(_audit_key(received_key(Kind.CDR, owner, cdr_id)))
     return None if record is None else StoredAudit.of(record)
 
 
 async def renew_audit(context: Context, owner: Owner, cdr_id: str) -> StoredAudit:
-    """Audit a CDR now, and store that. Raises UnknownObject, InvalidObject."""
+    """Audit a CDR now, and store the audit. Raises UnknownObject, InvalidObject."""
     key = received_key(Kind.CDR, owner, cdr_id)
     known = await _known(context, key, Gatherer(context))
     stored = None if known is None else await _store(context, known, await context.aside(reckon, known))
@@ -95,7 +95,9 @@ async def request_audits(
     date_from: datetime | None,
     date_to: datetime | None,
 ) -> int:
-    """Have the CDRs last updated in ``[date_from, date_to)`` audited by the background work; their number."""
+    """Request audits of the CDRs last updated in ``[date_from, date_to)`` from the background work; return their
+    number.
+    """
     requested, batch = 0, list[Record]()
     async for record in every(reader(context, Kind.CDR, owner, date_from=date_from, date_to=date_to), _PAGE):
         batch.append(record)
@@ -113,11 +115,11 @@ async def _request(context: Context, records: Sequence[Record]) -> int:
     return len(records)
 
 
-# --- the background -------------------------------------------------------------------------------------------------
+# --- background work ------------------------------------------------------------------------------------------------
 
 
 async def audit_pending(context: Context, *, stop: Callable[[], bool] = lambda: False) -> int:
-    """Audit the CDRs that were requested and are due; how many were dealt with. Raises StoreFailed."""
+    """Audit the requested CDRs that are due; return the number of handled requests. Raises StoreFailed."""
     done = after = 0
     while not stop() and (entries := await due_page(context, PENDING_AUDIT, after, _AT_ONCE)):
         after, gatherer = entries[-1].sequence, Gatherer(context)
@@ -127,7 +129,7 @@ async def audit_pending(context: Context, *, stop: Callable[[], bool] = lambda: 
 
 
 async def _lease(context: Context, entries: Sequence[Entry]) -> list[Entry]:
-    """Those of the entries that are due, leased: no other process works on them meanwhile."""
+    """Lease the entries that are due and return them: no other process works on them meanwhile."""
     due = [entry for entry in entries if is_due(context, entry)]
     if not due:
         return []
@@ -142,7 +144,7 @@ async def _lease(context: Context, entries: Sequence[Entry]) -> list[Entry]:
 
 
 async def _deal_with(context: Context, entry: Entry, gatherer: Gatherer) -> int:
-    """1 where a leased request was settled, 0 where it was put off, or is another process's by now."""
+    """Return 1 if a leased request was settled, 0 if it was postponed, or another process has leased it by now."""
     try:
         known = None if entry.key is None else await _known(context, entry.key, gatherer)
         audit = None if known is None else await context.aside(reckon, known)
@@ -166,7 +168,7 @@ async def _known(context: Context, key: Key, gatherer: Gatherer) -> Known | None
 
 
 async def _store(context: Context, known: Known, audit: Audit, entry: Entry | None = None) -> StoredAudit | None:
-    """Store an audit, and journal that; None where the CDR is gone, or its request is not this ``entry`` any more."""
+    """Store an audit with its event; None if the CDR is deleted, or its request is no longer this ``entry``."""
     cdr, now = known.record, context.clock.now()
     key = _audit_key(cdr.key)
     record = Record(key, to_document(audit), cdr.last_updated, now, correlation_id=cdr.correlation_id)
@@ -201,16 +203,16 @@ async def _emit(context: Context, tx: Transaction, cdr: Record, audit: Audit) ->
 
 
 def _says(record: Record) -> object:
-    """What an event says of a stored audit."""
+    """Return the values of a stored audit that an event reports."""
     try:
         audit, _ = of_document(record.document)
     except InvalidObject:
-        return None  # of another version
+        return None  # from another version
     return audit.verdict, audit.difference, audit.at_least, audit.reasons[:_MOST_REASONS]
 
 
 async def _deliver(context: Context, event: Entry | None) -> None:
-    """A listener that raises undoes no audit: its event waits."""
+    """Deliver the event of an audit. A listener that raises does not undo the audit: its event waits."""
     try:
         await deliver(context, [event])
     except ListenerFailed as error:
@@ -218,7 +220,7 @@ async def _deliver(context: Context, event: Entry | None) -> None:
 
 
 async def _settled(tx: Transaction, entry: Entry) -> bool:
-    """Settle a leased request. False where another process leased it meanwhile, or it was requested again."""
+    """Settle a leased request. Return False if another process leased it meanwhile, or it was requested again."""
     current = await tx.entry(entry.id)
     if current is None or (current.due, current.at) != (entry.due, entry.at):
         return False
@@ -232,7 +234,7 @@ async def _settle(context: Context, entry: Entry) -> int:
 
 
 async def _put_off(context: Context, entry: Entry, error: Exception) -> int:
-    """Try a request again later, longer each time; give it up after ``DeliveryLimits.attempts``."""
+    """Postpone a request, longer each time; give up after ``DeliveryLimits.attempts``."""
     attempts = entry.attempts + 1
     gives_up = attempts >= context.limits.delivery.attempts
     logs.error("audit.failed", entry=entry.id, attempts=attempts, given_up=gives_up, error=error, trace=error)

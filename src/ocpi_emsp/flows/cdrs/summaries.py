@@ -1,4 +1,4 @@
-"""What is compared of CDRs and sessions: little of each, since a period of a large party has to fit into memory."""
+"""The compared values of CDRs and sessions: few of each, since a period of a large party has to fit into memory."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ocpi_emsp.pricing.places import ChargingPlace
 
 @define
 class Summaries:
-    """Makes summaries; there is one object for each place: there are fewer of them than sessions."""
+    """Creates summaries with one shared object per place: there are fewer places than sessions."""
 
     _places: dict[ChargingPlace, ChargingPlace] = field(factory=dict, init=False)
 
     def of_cdr(self, cdr: Cdr, record: Record) -> CdrSummary:
-        """The summary of a CDR."""
+        """Return the summary of a CDR."""
         return CdrSummary(
             id=cdr.id,
             auth_id=sys.intern(cdr.auth_id),
@@ -35,7 +35,7 @@ class Summaries:
         )
 
     def of_session(self, session: Session, record: Record) -> SessionSummary:
-        """The summary of a session."""
+        """Return the summary of a session."""
         return SessionSummary(
             id=session.id,
             status=session.status,

@@ -1,8 +1,8 @@
-"""What is stored around a CDR, gathered for its plausibility (docs/how-to/audit-bills.md).
+"""Collects what is stored around a CDR, for its plausibility (docs/how-to/audit-bills.md).
 
 Rules of this module:
-- nothing is written, and every query is bounded and goes by an index: the work for a CDR does not grow with the store;
-- a gatherer is for one run: what is usual for a party is looked up once for some thousand CDRs.
+- nothing is written, and every query is bounded and uses an index: the work for a CDR does not grow with the store;
+- a gatherer is for one run: a party's usual values are looked up once for some thousand CDRs.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from ocpi_emsp.pricing.places import ChargingPlace
 from ocpi_emsp.pricing.plausibility import KnownToken, Surroundings
 
 _SAMPLE: Final = 50
-"""Documents of each kind from which a party's usual currency is known."""
+"""Documents of each kind that determine a party's usual currency."""
 _NEAR: Final = 5000
-"""Sequences before a CDR in which the sample lies."""
+"""Sequences before a CDR from which the sample is taken."""
 _MOST: Final = 10_000
-"""Places, and tokens, that are held at once."""
+"""Places, and tokens, that are cached."""
 _MOST_SAMPLES: Final = 100
 
 
 @define
 class Gatherer:
-    """Gathers what is around CDRs, in the transactions that it is given."""
+    """Collects what is stored around CDRs, in the transactions that it is given."""
 
     context: Context
     now: datetime = field()
@@ -54,7 +54,7 @@ class Gatherer:
     async def around(
         self, tx: Transaction, record: Record, cdr: Cdr, party: Party | None, *, with_session: bool = True
     ) -> Surroundings:
-        """What is known around a stored CDR; ``party``: the one that its objects come from, for its profile."""
+        """Return what is known around a stored CDR; ``party`` sends its objects, and has the profile."""
         place = await self._place(tx, record, cdr, party)
         reference = credit_reference(record) if cdr.total_cost < 0 else None
         others = await other_cdrs(tx, record, cdr, reference, self._reader)
@@ -95,7 +95,9 @@ class Gatherer:
         return self._tokens[auth_id]
 
     async def _received_at(self, tx: Transaction, record: Record, cdr: Cdr) -> datetime | None:
-        """When a CDR came; None where the party had sent none yet when the session ended: then it could not be here."""
+        """Return when a CDR was received; None if the party had sent none yet when the session ended, so it could not
+        be received.
+        """
         owner = record.key.country_code, record.key.party_id
         if owner not in self._firsts:
             first = (await tx.page(_of_owner(Kind.CDR, owner, limit=1))).records
@@ -103,7 +105,7 @@ class Gatherer:
         return record.received_at if self._firsts[owner] <= cdr.stop_date_time else None
 
     async def _usual(self, tx: Transaction, record: Record) -> Mapping[str, int]:
-        """How many of the CDRs that came before this one, and of the party's tariffs, have each currency."""
+        """Return the number of earlier CDRs, and of the party's tariffs, per currency."""
         owner, block = (record.key.country_code, record.key.party_id), record.sequence // _NEAR
         if (owner, block) not in self._samples:
             _make_room(self._samples, _MOST_SAMPLES)
@@ -140,7 +142,7 @@ def _currency(record: Record) -> str:
 
 
 def credit_reference(record: Record) -> str | None:
-    """The CDR that a credit names: no member of 2.1.1, but some have it from 2.2."""
+    """Return the CDR that a credit names: not a member of 2.1.1, but some partners send it from 2.2."""
     try:
         return msgspec.json.decode(record.document, type=_Crediting).credit_reference_id or None
     except msgspec.MsgspecError:

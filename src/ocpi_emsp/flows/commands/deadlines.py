@@ -1,10 +1,10 @@
-"""Deadlines: what becomes of a command or a reservation at a moment, if nothing happens before.
+"""Deadlines: the moment at which a command or a reservation ends if nothing happens before.
 
 Rules of this module (docs/how-to/commands.md):
-- an open command has one entry in the journal, written with it and settled with its end: its deadline survives a
+- an open command has one journal entry, written with the command and settled with its end: its deadline survives a
   restart, and any worker finds it;
-- a worker that finds a deadline due locks the command first and reads it then: two workers expire it once;
-- one that cannot be dealt with is put off, and holds no other back.
+- a worker that finds a due deadline locks the command before it reads it: two workers expire it once;
+- an entry that cannot be handled is postponed, and delays no other.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PAGE = 1000
 
 
 def deadline_id(key: Key) -> str:
-    """The id of the entry of a command's deadline."""
+    """Return the id of the entry of a command's deadline."""
     return f"deadline-{key.country_code}-{key.party_id}-{key.id}"
 
 
@@ -49,9 +49,9 @@ async def watch(tx: Transaction, sent: SentCommand, now: datetime) -> None:
 
 
 async def current(context: Context, key: Key) -> SentCommand:
-    """A command as it stands now: TIMED_OUT where its deadline passed, whether a worker found that or not.
+    """Return a command in its current state: TIMED_OUT once its deadline passed, even if no worker has handled it yet.
 
-    Raises UnknownCommand where there is none with this key.
+    Raises UnknownCommand if there is none with this key.
     """
     async with context.store.transaction(read_only=True) as tx:
         sent = await get_command(tx, key)
@@ -64,18 +64,21 @@ async def current(context: Context, key: Key) -> SentCommand:
 
 @frozen
 class Expired:
-    """The result of a look at all deadlines."""
+    """The result of checking all deadlines."""
 
     done: int
-    """Passed ones that were handled."""
+    """Number of passed deadlines that were handled."""
     looked: int
-    """Those that were read: of a store that finds what is due by an index those that passed, else all that are open."""
+    """Number of deadlines that were read: the passed ones if the store has an index for them, otherwise all open
+    ones.
+    """
 
 
 async def expire(context: Context, *, everything: bool = True) -> Expired:
-    """Deal with every deadline that passed. Raises StoreFailed.
+    """Handle every deadline that passed. Raises StoreFailed.
 
-    With ``everything``, those of which only their own beginning says that a clock went back since are found, too.
+    With ``everything``, deadlines from a clock that has since gone back are found as well, even if only their start
+    time shows it.
     """
     done = looked = after = 0
     while entries := await due_page(context, DEADLINE, after, _PAGE, everything=everything):
@@ -90,9 +93,9 @@ async def expire(context: Context, *, everything: bool = True) -> Expired:
 async def stored(
     context: Context, tx: Transaction, sent: SentCommand, now: datetime, correlation_id: str = ""
 ) -> list[Entry]:
-    """Store a command after a change, with what follows from it; gives leased events, to deliver after the commit.
+    """Store a changed command and what follows from it; return leased events, to deliver after the commit.
 
-    ``correlation_id``: of the request that changed it; without one, the command's own.
+    ``correlation_id`` is that of the request that changed it; by default the command's own.
     """
     correlation_id = correlation_id or sent.correlation_id
     await put_command(tx, sent, now, correlation_id)
@@ -102,7 +105,7 @@ async def stored(
 
 
 async def deliver_logged(context: Context, leased: Sequence[Entry]) -> None:
-    """Deliver events of a command. A listener that raises hides nothing of the command: its event waits."""
+    """Deliver events of a command. A listener that raises does not affect the command: its event waits."""
     try:
         await deliver(context, leased)
     except ListenerFailed as error:
@@ -116,14 +119,16 @@ def _has_passed(context: Context, entry: Entry) -> bool:
 
 
 def _is_over(context: Context, sent: SentCommand) -> bool:
-    """True for an open command whose deadline passed; one that has none is of an older version, and long over."""
+    """Return True for an open command whose deadline passed; one without a deadline is from an older version and long
+    over.
+    """
     if sent.deadline is None or sent.sent_at is None:
         return sent.is_open
     return sent.is_open and is_due(context, sent.sent_at, sent.deadline)
 
 
 def is_due(context: Context, since: datetime, due: datetime) -> bool:
-    """True where ``due`` is past; or so far ahead that it was set by a clock that has gone back since.
+    """Return True if ``due`` is past, or so far ahead that it was set by a clock that has gone back since.
 
     The clocks of two workers may differ by less than the usual deadline.
     """
@@ -132,7 +137,7 @@ def is_due(context: Context, since: datetime, due: datetime) -> bool:
 
 
 async def _deal_with(context: Context, entry: Entry) -> int:
-    """1 where the deadline was dealt with here, 0 where another worker did, or it was put off."""
+    """Return 1 if the deadline was handled here, 0 if another worker handled it, or it was postponed."""
     try:
         if entry.key is not None and entry.key.kind == Kind.COMMAND:
             return await _time_out(context, entry.key) is not None
@@ -147,7 +152,7 @@ async def _deal_with(context: Context, entry: Entry) -> int:
 
 
 async def _time_out(context: Context, key: Key) -> SentCommand | None:
-    """The command, where this call is the one that found its deadline passed."""
+    """Return the command if this call is the one that found its deadline passed."""
     now = context.clock.now()
     async with context.store.transaction() as tx:
         sent = await get_command(tx, key)
@@ -168,7 +173,7 @@ async def _time_out(context: Context, key: Key) -> SentCommand | None:
 
 
 async def _put_off(context: Context, entry: Entry, error: OcpiError) -> int:
-    """Try an entry again later, longer each time."""
+    """Postpone an entry, longer each time."""
     attempts = entry.attempts + 1
     logs.warning("deadline.failed", entry=entry.id, attempts=attempts, error=error.message, trace=error)
     due = context.clock.now() + backoff(context.limits, attempts)

@@ -1,10 +1,10 @@
 """The eMSP interface of the commands module: the charge point's result of a command (mod_commands.md 2.2).
 
 Rules of this module (docs/how-to/commands.md; docs/spec-choices.md row 7):
-- the id in the URL is ours and cannot be guessed; only the party that received the command may answer it;
-- ``{"result": "ACCEPTED"}`` and the bare ``"ACCEPTED"`` are read alike, in an envelope as well (serving/dispatch.py);
-- a result is accepted before the acknowledgement and after the deadline as well;
-- the first result stands; the same again is answered alike, another one is refused with a message.
+- the id in the URL is ours and unguessable; only the party that received the command may send its result;
+- ``{"result": "ACCEPTED"}`` and the bare ``"ACCEPTED"`` are read alike, also inside an envelope (serving/dispatch.py);
+- a result is also accepted before the acknowledgement and after the deadline;
+- the first result counts; the same result again gets the same response, another one is rejected with a message.
 """
 
 from __future__ import annotations

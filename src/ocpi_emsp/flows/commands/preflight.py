@@ -1,11 +1,11 @@
-"""Problems of a command, known before it is sent: its location, EVSE, token or session.
+"""Problems of a command that are known before it is sent: with its location, EVSE, token or session.
 
 Rules of this module (mod_commands.md 3; docs/how-to/reservations-and-sessions.md lists the rules):
-- a finding names the place in the command, and the clause; a command with an error is not sent, unless the
-  caller forces it; a warning does not;
-- what is stored here may be behind what the CPO has: what is left out there is a warning, what it says is an error;
-- where the party sends no locations, by its profile, one that is not known is a warning;
-- nothing is sent, written or asked for: there are a few reads in a read-only transaction, which locks nothing.
+- a finding names the place in the command, and the clause; a command with an error is not sent, unless the caller
+  forces it; a warning does not prevent sending;
+- the stored objects may be older than the CPO's: data that they lack gives a warning, data that contradicts an error;
+- if the party sends no locations, by its profile, an unknown location is a warning;
+- nothing is sent or written: there are a few reads in a read-only transaction, which locks nothing.
 """
 
 from __future__ import annotations
@@ -74,9 +74,9 @@ COMMAND_RULES: Mapping[str, Rule] = {
         for name, severity, clause, sentence in _TABLE
     )
 }
-"""Every rule that a finding about a command may name, by id; without a clause it is that of the command's object.
+"""Every rule that a finding about a command may name, by id; a rule without a clause has that of the command's object.
 
-The rules of :data:`ocpi_emsp.check.RULES` look at a document alone, these also at what is stored.
+The rules of :data:`ocpi_emsp.check.RULES` only use a document, these also use stored objects.
 """
 
 NEEDS: Mapping[type[Command], Capability] = {
@@ -90,7 +90,7 @@ _ENDED = frozenset({SessionStatus.COMPLETED, SessionStatus.INVALID})
 
 
 async def check_command(context: Context, tx: Transaction, party: Party, command: Command) -> list[Finding]:
-    """The problems of sending ``command`` to ``party``, by what is stored; none where there are none."""
+    """Return the problems of sending ``command`` to ``party``, according to the stored objects."""
     check = _Check(context, tx, party, command)
     if isinstance(command, StopSession):
         await check.session(command.session_id)
@@ -105,7 +105,7 @@ async def check_command(context: Context, tx: Transaction, party: Party, command
 
 @frozen
 class _Check:
-    """A command, and what was found about it so far."""
+    """A command, and the findings about it so far."""
 
     context: Context
     tx: Transaction
@@ -114,14 +114,14 @@ class _Check:
     findings: list[Finding] = field(factory=list)
 
     def found(self, name: str, pointer: str, message: str, *, is_known_to_lack: bool = False) -> None:
-        """Note a finding; a warning where the party is known to lack what was looked for."""
+        """Add a finding; it is a warning if the party is known not to send these objects."""
         rule = COMMAND_RULES[f"command.{name}"]
         severity = Severity.WARNING if is_known_to_lack else rule.severity
         clause = rule.clause or self.command.clause
         self.findings.append(Finding(pointer=pointer, rule=rule.id, severity=severity, message=message, clause=clause))
 
     async def session(self, session_id: str) -> None:
-        """The session is the party's, and runs."""
+        """Check that the session belongs to the party, and is running."""
         for record in await holders(self.context, self.tx, self.party, Kind.SESSION, session_id):
             status = decode(Session, record.document, updated=record.last_updated).status
             if status in _ENDED:
@@ -130,7 +130,7 @@ class _Check:
         self.found("session.unknown", "/session_id", f"{self.party} has sent no session {shown(session_id)}")
 
     async def token(self, context: Context, token: Token) -> None:
-        """The token is ours, and valid as it is given and as it is stored."""
+        """Check that the token is ours, and valid both as given and as stored."""
         record = await self.tx.get(context.identity.token_key(token.uid, token.type))
         if record is None:
             self.found("token.unknown", "/token/uid", f"no token {shown(token.uid)} of type {token.type} is stored")
@@ -140,7 +140,7 @@ class _Check:
             self.found("token.invalid", "/token/valid", f"token {shown(token.uid)} is stored as not valid")
 
     async def place(self, location_id: str, evse_uid: str | None) -> None:
-        """The location, and the EVSE or one that the CPO may choose, is known and able to do it."""
+        """Check that the location, and the EVSE or one that the CPO may choose, is known and supports the command."""
         evses = await self._evses(location_id)
         lacks = self.party.profile.without_locations
         if evses is None:
@@ -157,14 +157,14 @@ class _Check:
                 self._this(evse)
 
     async def _evses(self, location_id: str) -> list[Evse] | None:
-        """The EVSEs of a location; None where it is not known."""
+        """Return the EVSEs of a location; None if it is unknown."""
         for location in await holders(self.context, self.tx, self.party, Kind.LOCATION, location_id):
             evses = await evses_of(self.tx, location)
             return [decode(Evse, each.document, updated=each.last_updated) for each in evses]
         return None
 
     def _this(self, evse: Evse) -> None:
-        """The EVSE of the command."""
+        """Check the EVSE of the command."""
         if evse.status == Status.REMOVED:
             self.found("evse.removed", "/evse_uid", f"EVSE {shown(evse.uid)} is REMOVED")
         elif evse.status in _OUT:
@@ -178,7 +178,7 @@ class _Check:
                 )
 
     def _any_of(self, evses: Sequence[Evse]) -> None:
-        """The EVSEs that the CPO may choose from: the best of them count."""
+        """Check the EVSEs that the CPO may choose from: one that fits suffices."""
         left = [evse for evse in evses if evse.status != Status.REMOVED]
         if not left:
             self.found("evse.none", "/location_id", "the location has no EVSE")
@@ -201,7 +201,7 @@ class _Check:
 
 
 def _named(evses: Sequence[Evse]) -> Iterator[str]:
-    """The first few EVSEs, for a message."""
+    """Yield the first few EVSEs, for a message."""
     yield from (f"EVSE {shown(evse.uid)}" for evse in evses[:3])
     if len(evses) > 3:
         yield f"{len(evses) - 3} more"

@@ -1,11 +1,11 @@
 """Reservations, as RESERVE_NOW commands change them (mod_commands.md 3.2).
 
 Rules of this module:
-- a reservation is identified by its location and ``reservation_id``; the same again asks for a replacement, and the
-  current one stands until the charge point accepts that;
-- an ACCEPTED result counts whenever it comes, unless a later command of the same reservation was accepted before;
-- a running reservation ends at its ``expiry_date``, by a DEADLINE entry under its key that any worker finds; one that
-  was given another end meanwhile is not ended;
+- a reservation is identified by its location and ``reservation_id``; the same id again requests a replacement, and the
+  current reservation stays valid until the charge point accepts that;
+- an ACCEPTED result counts at any time, unless a later command of the same reservation was accepted before;
+- an active reservation ends at its ``expiry_date``, by a DEADLINE entry under its key that any worker finds; it does
+  not end if it was given another end meanwhile;
 - a transaction reads the command before the reservation, and both before their journal entries.
 """
 
@@ -31,27 +31,27 @@ from ocpi_emsp.scalars import DateTime, OpenEnum
 
 
 class ReservationState(OpenEnum):
-    """Where a reservation is in its life."""
+    """The state of a reservation."""
 
     ASKED = "ASKED"
-    """The charge point has not answered yet."""
+    """The charge point has not responded yet."""
     ACTIVE = "ACTIVE"
     """The charge point reserves an EVSE for the driver."""
     REFUSED = "REFUSED"
-    """The CPO or the charge point refused, or did not answer in time; it may still accept later."""
+    """The CPO or the charge point refused, or did not respond in time; it may still accept later."""
     EXPIRED = "EXPIRED"
     """It ended at its ``expiry_date``."""
     USED = "USED"
-    """The driver's session began: ``session_id``."""
+    """The driver's session, ``session_id``, began."""
 
 
 OVER = frozenset({ReservationState.REFUSED, ReservationState.EXPIRED, ReservationState.USED})
-"""The states of a reservation that reserves nothing any more."""
+"""The states in which a reservation no longer reserves anything."""
 
 
 @frozen(kw_only=True, slots=False)
 class Reservation:
-    """A reservation of a driver at a location of a CPO, by its last accepted command."""
+    """A driver's reservation at a location of a CPO, according to its last accepted command."""
 
     clause: ClassVar[str] = "mod_commands.md#32-reservenow-object"
 
@@ -60,22 +60,22 @@ class Reservation:
     reservation_id: int
     location_id: str
     evse_uid: str | None = None
-    """None: the charge point chooses."""
+    """The reserved EVSE; None: the charge point chooses."""
     token_uid: str
     token_type: TokenType
     auth_id: str
     expiry_date: DateTime
     state: ReservationState = ReservationState.ASKED
     command: str
-    """The ``uid`` of the command that it stands on."""
+    """The ``uid`` of the command that it is based on."""
     asked_at: DateTime
     """When that command was sent."""
     replacing: str | None = None
-    """The ``uid`` of the command that asks for a replacement, until that is decided."""
+    """The ``uid`` of the command that requests a replacement, until that is decided."""
     session_id: str | None = None
-    """The session that uses it."""
+    """The session that uses the reservation."""
     sequence: int = field(default=0, eq=False)
-    """Its place in a list, which continues ``after`` it; it is not stored."""
+    """Its place in a list, which continues ``after`` it; not stored."""
 
     @property
     def key(self) -> Key:
@@ -84,22 +84,22 @@ class Reservation:
 
 
 def reservation_key(country_code: str, party_id: str, location_id: str, reservation_id: int) -> Key:
-    """The key of a reservation's record."""
+    """Return the key of a reservation's record."""
     return Key(Kind.RESERVATION, country_code.upper(), party_id.upper(), str(reservation_id), location_id)
 
 
 def new_reservation_id() -> int:
-    """A ``reservation_id`` for a new reservation: 31 bits, which every CPO's integers hold."""
+    """Return a ``reservation_id`` for a new reservation: 31 bits, which every CPO's integers hold."""
     return 1 + secrets.randbelow(2**31 - 1)
 
 
-# --- what is stored -------------------------------------------------------------------------------------------------
+# --- storage --------------------------------------------------------------------------------------------------------
 
 
 async def get_reservation(
     context: Context, country_code: str, party_id: str, location_id: str, reservation_id: int
 ) -> Reservation | None:
-    """The reservation, or None."""
+    """Return the reservation, or None."""
     record = await find(context, reservation_key(country_code, party_id, location_id, reservation_id))
     return _read(record) if record else None
 
@@ -107,7 +107,7 @@ async def get_reservation(
 async def list_reservations(
     context: Context, country_code: str | None, party_id: str | None, limit: int, after: int
 ) -> list[Reservation]:
-    """Reservations, oldest first, ``after`` a sequence."""
+    """Return reservations, oldest first, ``after`` a sequence."""
     return [_read(each) for each in await reader(context, Kind.RESERVATION, (country_code, party_id))(limit, after)]
 
 
@@ -125,11 +125,11 @@ async def _put(tx: Transaction, reservation: Reservation, correlation_id: str, n
     await tx.put(Record(reservation.key, document, now, now, reservation, correlation_id=correlation_id))
 
 
-# --- what commands make of it ---------------------------------------------------------------------------------------
+# --- effects of commands --------------------------------------------------------------------------------------------
 
 
 async def asked(tx: Transaction, sent: SentCommand, now: datetime) -> None:
-    """A RESERVE_NOW is about to be sent: a reservation, or a replacement of the one that stands."""
+    """Store the reservation, or the replacement of an existing one, of a RESERVE_NOW that is about to be sent."""
     new = _asked_by(sent)
     if new is None:
         return
@@ -141,10 +141,10 @@ async def asked(tx: Transaction, sent: SentCommand, now: datetime) -> None:
 async def settled(
     context: Context, tx: Transaction, sent: SentCommand, now: datetime, correlation_id: str
 ) -> list[Entry]:
-    """What a changed command means for its reservation; to be called after every change of a command, as it is stored.
+    """Update the reservation of a changed command; call this after every change of a command, in its stored form.
 
-    Gives the leased events, for ``deliver`` after the commit. The pending match of a refused START_SESSION stays until
-    its time is over (:func:`ocpi_emsp.flows.commands.session_link.forget_old`).
+    Returns the leased events, for ``deliver`` after the commit. The pending match of a refused START_SESSION stays
+    until its time is over (:func:`ocpi_emsp.flows.commands.session_link.forget_old`).
     """
     new = _asked_by(sent)
     if new is None or sent.outcome is None:
@@ -165,7 +165,7 @@ async def settled(
 
 
 def _after(old: Reservation, new: Reservation, *, accepted: bool) -> Reservation:
-    """The reservation ``old`` after the decision on the command that asked for ``new``."""
+    """Return the reservation ``old`` after the decision on the command that requested ``new``."""
     if old.command == new.command:
         if accepted and old.state in (ReservationState.ASKED, ReservationState.REFUSED):
             return evolve(old, state=ReservationState.ACTIVE)
@@ -173,7 +173,7 @@ def _after(old: Reservation, new: Reservation, *, accepted: bool) -> Reservation
             return evolve(old, state=ReservationState.REFUSED)
         return old
     replacing = None if old.replacing == new.command else old.replacing
-    # Times are whole seconds: of two commands in the same one, the one that asks for a replacement came later.
+    # Times are whole seconds: of two commands in the same second, the one that requests a replacement came later.
     is_later = new.asked_at > old.asked_at or (new.asked_at == old.asked_at and old.replacing == new.command)
     if accepted and is_later and old.state != ReservationState.USED:
         return evolve(new, state=ReservationState.ACTIVE, replacing=replacing)
@@ -181,7 +181,7 @@ def _after(old: Reservation, new: Reservation, *, accepted: bool) -> Reservation
 
 
 def _asked_by(sent: SentCommand) -> Reservation | None:
-    """The reservation that a command asks for; None for other commands, and where too little is stored of it."""
+    """Return the reservation that a command requests; None for other commands, and if too little of it is stored."""
     if sent.command != CommandType.RESERVE_NOW or sent.sent_at is None or sent.expiry_date is None:
         return None
     if sent.reservation_id is None or sent.location_id is None:
@@ -203,13 +203,14 @@ def _asked_by(sent: SentCommand) -> Reservation | None:
     )
 
 
-# --- how it ends ----------------------------------------------------------------------------------------------------
+# --- the end of a reservation ---------------------------------------------------------------------------------------
 
 
 async def expire(context: Context, tx: Transaction, entry: Entry, now: datetime) -> list[Entry]:
-    """End the reservation of a DEADLINE entry that is due. Gives the leased events, for ``deliver``.
+    """End the reservation of a DEADLINE entry that is due. Returns the leased events, for ``deliver``.
 
-    ``tx`` has locked nothing yet: the reservation comes before its entry. The second worker finds nothing to do.
+    ``tx`` must not have locked anything yet: the reservation is locked before its entry. A second worker finds nothing
+    to do.
     """
     reservation = await _get(tx, entry.key) if entry.key else None
     if reservation is None or reservation.state != ReservationState.ACTIVE:
@@ -228,10 +229,10 @@ async def expire(context: Context, tx: Transaction, entry: Entry, now: datetime)
 async def used(
     context: Context, tx: Transaction, pending_match: PendingMatch, session_id: str, correlation_id: str
 ) -> list[Entry] | None:
-    """Record that the session of a reservation began; gives the leased events, or None where the reservation belongs to
-    another command by now, or none began.
+    """Record that the session of a reservation began; return the leased events, or None if the reservation now belongs
+    to another command, or never became active.
 
-    One that is EXPIRED is USED as well: the session began in time, and arrived later.
+    An EXPIRED reservation also becomes USED: the session began in time, and was received later.
     """
     if pending_match.reservation_id is None:
         return None

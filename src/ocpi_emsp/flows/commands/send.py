@@ -1,12 +1,12 @@
 """Commands that we send (mod_commands.md 2.1).
 
 Rules of this module (docs/how-to/commands.md):
-- a command is checked, then stored, then sent: its result may come before the acknowledgement, and a process that
-  is killed in between leaves it with a deadline;
-- ``response_url`` holds an id that cannot be guessed;
+- a command is checked, then stored, then sent: its result may be received before the acknowledgement, and if the
+  process is killed in between, the command has a deadline;
+- ``response_url`` holds an unguessable id;
 - the acknowledgement is ``{"result": ...}`` or the bare text, also in a list of one or a second envelope; all are read;
-- a command that the CPO surely does not carry out is REFUSED; otherwise it is UNANSWERED, and its result is awaited;
-- it is sent once: a command that failed may have been carried out.
+- a command that the CPO certainly does not carry out is REFUSED; otherwise it is UNANSWERED, and its result is awaited;
+- it is sent once: a command whose request failed may have been carried out.
 """
 
 from __future__ import annotations
@@ -71,18 +71,18 @@ _LONGEST_SAID = 255
 
 @frozen(kw_only=True)
 class CommandAcknowledgement:
-    """A command that the CPO answered, as it stood then."""
+    """A command that the CPO acknowledged, in its state at that time."""
 
     command: SentCommand
     findings: tuple[Finding, ...]
-    """What the checks before sending found."""
+    """The findings of the checks before sending."""
 
 
 # --- what was sent --------------------------------------------------------------------------------------------------
 
 
 async def get_command(context: Context, country_code: str, party_id: str, uid: str) -> SentCommand | None:
-    """The command with this id, as it is stored now."""
+    """Return the stored command with this id."""
     record = await find(context, command_key(country_code, party_id, uid))
     return read_command(record.document) if record else None
 
@@ -90,7 +90,7 @@ async def get_command(context: Context, country_code: str, party_id: str, uid: s
 async def list_commands(
     context: Context, country_code: str | None, party_id: str | None, limit: int, after: int
 ) -> list[SentCommand]:
-    """Commands, oldest first, ``after`` a sequence, of one party where its codes are given."""
+    """Return commands, oldest first, ``after`` a sequence, of one party if its codes are given."""
     records = await reader(context, Kind.COMMAND, (country_code, party_id))(limit, after)
     return [evolve(read_command(record.document), sequence=record.sequence) for record in records]
 
@@ -110,13 +110,13 @@ async def send_command(
     extensions: Mapping[str, Any] | None = None,
     **members: Any,
 ) -> CommandAcknowledgement:
-    """Send a command with these members; its result comes later, to the ``response_url`` that it gets.
+    """Send a command with these members; its result is sent later to its ``response_url``.
 
-    ``timeout``: the seconds until its deadline; ``force``: send it although the checks found an error; ``extensions``:
-    members that the specification does not know, of which ``authorization_id`` is one. Raises
-    NotSupported, NotRegistered, MissingEndpoints, InvalidObject: nothing was stored or sent; PartnerError, with the
-    ``command_uid`` under which the command is stored; StoreFailed, which has it where the command was sent; UnsafeUrl;
-    ValueError if ``timeout`` is not positive, and for a time without a zone.
+    ``timeout``: the seconds until its deadline; ``force``: send it even if the checks found an error; ``extensions``:
+    members unknown to the specification, of which ``authorization_id`` is one. Raises NotSupported, NotRegistered,
+    MissingEndpoints, InvalidObject: nothing was stored or sent; PartnerError, with the ``command_uid`` under which the
+    command is stored; StoreFailed, which has it if the command was sent; UnsafeUrl; ValueError if ``timeout`` is not
+    positive, and for a time without a zone.
     """
     uid, name = new_id(), _TYPES[kind]
     url = _RESULT.url(context.identity.endpoint("commands"), command=name.value, uid=uid)
@@ -145,7 +145,7 @@ async def send_command(
 
 
 async def _checked(context: Context, party: Party, command: Command, *, force: bool) -> tuple[Finding, ...]:
-    """The findings of the checks before sending. Raises InvalidObject for an error, unless forced."""
+    """Return the findings of the checks before sending. Raises InvalidObject for an error, unless forced."""
     async with context.store.transaction(read_only=True) as tx:
         findings = tuple(await check_command(context, tx, party, command))
     if not force and any(finding.severity is Severity.ERROR for finding in findings):
@@ -157,7 +157,7 @@ async def _checked(context: Context, party: Party, command: Command, *, force: b
 
 
 def _authorization_id(party: Party, command: Command) -> str | None:
-    """What the authorization of a command is called, where the party's profile asks for that."""
+    """Return a new authorization_id for a command, if the party's profile requires one."""
     wants = party.profile.authorization_ids and isinstance(command, StartSession | ReserveNow)
     return new_id() if wants else None
 
@@ -165,7 +165,7 @@ def _authorization_id(party: Party, command: Command) -> str | None:
 async def _store(
     context: Context, party: Party, uid: str, command: Command, timeout: float | None, authorization_id: str | None
 ) -> SentCommand:
-    """Store a command that is about to be sent, with its deadline and what is looked for."""
+    """Store a command that is about to be sent, with its deadline and its pending match."""
     now = context.clock.now()
     sent = SentCommand(
         uid=uid,
@@ -189,7 +189,7 @@ async def _store(
 
 
 def _deadline(context: Context, now: datetime, timeout: float | None) -> datetime:
-    """A full second, so that it is stored as it is; never earlier than asked for."""
+    """Return the deadline in full seconds, so that it is stored exactly; never earlier than requested."""
     if timeout is not None and not timeout > 0:
         raise ValueError(f"invalid timeout '{timeout}': expected seconds above 0, for example 120")
     try:
@@ -202,7 +202,7 @@ def _deadline(context: Context, now: datetime, timeout: float | None) -> datetim
 
 
 def _subject(command: Command) -> dict[str, Any]:
-    """What a command is about, as it is stored."""
+    """Return the stored members that a command refers to."""
     subject: dict[str, Any] = {name: getattr(command, name) for name in _SUBJECT if hasattr(command, name)}
     if isinstance(command, ReserveNow):
         subject["expiry_date"] = whole_second(command.expiry_date)
@@ -213,7 +213,7 @@ def _subject(command: Command) -> dict[str, Any]:
 
 
 async def _ask(context: Context, party: Party, kind: CommandType, body: bytes) -> CommandResponseType:
-    """Send it; the CPO's acknowledgement. Raises PartnerError, UnsafeUrl."""
+    """Send the command; return the CPO's acknowledgement. Raises PartnerError, UnsafeUrl."""
     envelope = await call(context, party, outgoing(f"commands.{kind.value}"), body=body)
     data = bytes(envelope.data)
     try:
@@ -229,18 +229,18 @@ async def _ask(context: Context, party: Party, kind: CommandType, body: bytes) -
 
 
 def as_object(said: bytes) -> bytes:
-    """A CommandResponse, also where only its result was sent (docs/spec-choices.md row 7)."""
+    """Return a CommandResponse, even if only its result was sent (docs/spec-choices.md row 7)."""
     said = said.strip()
     return b'{"result":' + said + b"}" if said.startswith(b'"') else said
 
 
 def is_readable(said: CommandResponseType) -> bool:
-    """True for what the specification lists, and for any other short text: partners have words of their own."""
+    """Return True for a specified value, and for any other short text: partners have values of their own."""
     return 0 < len(said.value) <= _LONGEST_SAID and said.value.isprintable()
 
 
 def _is_refusal(error: PartnerError | UnsafeUrl) -> bool:
-    """True where the CPO surely does not carry the command out."""
+    """Return True if the CPO certainly does not carry the command out."""
     if not isinstance(error, PartnerRefused):
         return isinstance(error, PartnerUnavailable | UnsafeUrl)
     if error.answered_http >= 500:
@@ -249,7 +249,7 @@ def _is_refusal(error: PartnerError | UnsafeUrl) -> bool:
 
 
 async def _record(context: Context, sent: SentCommand, change: CommandChange, **values: Any) -> SentCommand:
-    """The command after the CPO's answer, or the lack of one; its result may be there already."""
+    """Return the command after the CPO's response, or the lack of one; its result may already be stored."""
     try:
         now = context.clock.now()
         async with context.store.transaction() as tx:
@@ -277,6 +277,6 @@ async def _record(context: Context, sent: SentCommand, change: CommandChange, **
 async def pull_unknown_session(
     tx: Transaction, sent: SentCommand, said: CommandResponseType | None, now: datetime
 ) -> None:
-    """Request a resync of a session that the party itself sent and does not know any more."""
+    """Request a resync of a session that the party itself sent and no longer knows."""
     if said == CommandResponseType.UNKNOWN_SESSION and sent.session_id is not None:
         await request_resync(tx, (sent.key.country_code, sent.key.party_id), "sessions", sent.session_id, now)

@@ -1,15 +1,15 @@
-"""From command to session: the session that a START_SESSION brought about is found, and linked to it.
+"""From command to session: the session that a START_SESSION caused is found, and linked to the command.
 
-Rules of this module (mod_commands.md 1; the law of matching is in session_match.py):
-- a session is looked at when it is new: nothing links two sessions to a command, or two commands to a session; one that
-  gets its authorization_id later is looked at once more, for what was sent under that name alone, and taken from the
-  command that it was linked to by its place;
-- a command that was refused leads to no session; one without an answer, or whose deadline passed, may;
-- a session that begins during a reservation of the same driver uses it, whether a command began it or not;
-- a pending match stays for as long as a session may arrive; a refusal changes nothing about that, since a result may
-  follow it, and since a transaction that locks a command must not wait for a pending match;
+Rules of this module (mod_commands.md 1; session_match.py has the rules of matching):
+- a session is linked when it is new: two sessions are never linked to one command, or two commands to one session. A
+  session that gets its authorization_id later is matched once more, only by that id, and is unlinked from the command
+  that it was linked to by its place;
+- a command that was refused leads to no session; one without a response, or whose deadline passed, may;
+- a session that begins during a reservation of the same driver uses it, whether a command started it or not;
+- a pending match stays for as long as a session may be received. A refusal does not remove it, since a result may
+  follow, and since a transaction that locks a command must not wait for a pending match;
 - a transaction reads sessions first, then all pending matches, then commands, then reservations. One with several
-  sessions looks for their commands when it has read them all (:attr:`Incoming.fresh`).
+  sessions looks for their commands after it has read them all (:attr:`Incoming.fresh`).
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ from ocpi_emsp.ports import NAMED_START, START, START_PLACE, STARTS, Key, Kind, 
 REFUSALS = frozenset(
     {CommandResponseType.REJECTED, CommandResponseType.NOT_SUPPORTED, CommandResponseType.UNKNOWN_SESSION}
 )
-"""Results after which no session follows; TIMEOUT is none: the charge point may have received the command."""
+"""Results after which no session follows. TIMEOUT is not one: the charge point may have received the command."""
 _PAGE = 100
 _DAY = timedelta(days=1)
-"""A session is linked to no command that was sent longer before it began."""
+"""A session is not linked to a command that was sent longer than this before it began."""
 
 
 async def link(incoming: Incoming, tx: Transaction, new: NewSession) -> None:
-    """Link a new session to the command and the reservation that wait for it. Two reads where none does.
+    """Link a new session to the command and the reservation that wait for it. Costs two reads if none does.
 
-    Commands are sent to the party of the connection; behind a hub, the session may be another's. One that says which
-    authorization it is of may be at another location than the command named.
+    Commands are sent to the connection's party; behind a hub, the session may belong to another party. A session with
+    an authorization_id may be at another location than its command named.
     """
     unnamed = await matches_at(tx, START, _place_of(incoming, new))
     await _link(incoming, tx, new, await _near(incoming, tx, new, [*unnamed, *await _named(incoming, tx, new)]))
@@ -59,14 +59,14 @@ async def link(incoming: Incoming, tx: Transaction, new: NewSession) -> None:
 async def _near(
     incoming: Incoming, tx: Transaction, new: NewSession, pending: Sequence[PendingMatch]
 ) -> list[PendingMatch]:
-    """Those that the session fits and that wait still, the nearest first."""
+    """Return the pending matches that fit the session and still wait, the nearest first."""
     if new.is_late:
         pending = [each for each in pending if each.authorization_id is not None]
-    near = []  # one of NAMED_START is locked here, before any command: whoever found it by its name does so too
+    near = []  # this locks one of NAMED_START before any command, as does a search by authorization_id
     for pending_match in fitting(pending, new.view, incoming.context.limits, new.authorization_id):
         if pending_match.authorization_id is None or await tx.entry(pending_match.entry_id) is not None:
             near.append(pending_match)
-        else:  # it led to a session by its name, and stands at its place still
+        else:  # it was matched by its authorization_id, and is still stored under its place
             await _settle(tx, pending_match, new)
     return near
 
@@ -77,7 +77,7 @@ async def _link(incoming: Incoming, tx: Transaction, new: NewSession, near: Sequ
 
 
 async def _named(incoming: Incoming, tx: Transaction, new: NewSession) -> Sequence[PendingMatch]:
-    """The pending matches that have an authorization_id: of the session's own one, or at its place."""
+    """Return the pending matches with an authorization_id: that of the session, or any at its place."""
     if new.authorization_id is None:
         return await matches_at(tx, START_PLACE, _place_of(incoming, new))
     return await matches_at(tx, NAMED_START, authorization_key(incoming.party.owner, new.authorization_id))
@@ -88,9 +88,9 @@ def _place_of(incoming: Incoming, new: NewSession) -> Key:
 
 
 async def link_fresh(incoming: Incoming, tx: Transaction) -> None:
-    """:func:`link` for each new session of a transaction of many.
+    """Call :func:`link` for each new session of a transaction of many.
 
-    Two reads for all of them; two for each where the party has many pending matches.
+    Costs two reads for all of them; two for each if the party has many pending matches.
     """
     if not incoming.fresh:
         return
@@ -110,13 +110,13 @@ async def link_fresh(incoming: Incoming, tx: Transaction) -> None:
 
 
 async def _few(incoming: Incoming, tx: Transaction, topic: str) -> Sequence[PendingMatch] | None:
-    """All pending matches of the party in a topic; None where there are many."""
+    """Return all pending matches of the party in a topic; None if there are many."""
     entries = await tx.entries(topic, limit=_PAGE, owner=incoming.party.owner)
     return None if len(entries) == _PAGE else [PendingMatch.of(entry) for entry in entries]
 
 
 async def _settle(tx: Transaction, pending_match: PendingMatch, new: NewSession) -> None:
-    """It waits no more; that of its place is locked only where it was found by that."""
+    """Settle a pending match; its entry by place is only locked if it was found by that."""
     await tx.settle(pending_match.entry_id)
     if pending_match.authorization_id is not None and new.authorization_id is None:
         await tx.settle(pending_match.place_id)
@@ -140,7 +140,7 @@ async def _link_command(incoming: Incoming, tx: Transaction, new: NewSession, ne
 
 
 async def _take_back(incoming: Incoming, tx: Transaction, new: NewSession) -> None:
-    """Its name says which command it is of: one that it was linked to by its place has no session again."""
+    """Unlink the session from a command found by its place, since its authorization_id names its command."""
     begun, (country_code, party_id) = new.view.start_datetime, incoming.party.owner
     since = begun - _DAY if begun - EARLIEST > _DAY else None
     query = Query(
@@ -156,22 +156,22 @@ async def _take_back(incoming: Incoming, tx: Transaction, new: NewSession) -> No
 async def _use_reservation(incoming: Incoming, tx: Transaction, new: NewSession, near: Sequence[PendingMatch]) -> None:
     for pending_match in near:
         events = await used(incoming.context, tx, pending_match, new.view.id, incoming.correlation_id)
-        await _settle(tx, pending_match, new)  # it is used, or stands on another command by now
+        await _settle(tx, pending_match, new)  # it is used, or based on another command by now
         if events is not None:
             incoming.leased.extend(events)
             return
 
 
 def may_lead_to_a_session(sent: SentCommand) -> bool:
-    """False where the CPO or the charge point refused the command."""
+    """Return False if the CPO or the charge point refused the command."""
     return sent.state != CommandState.REFUSED and sent.outcome not in REFUSALS
 
 
 async def forget_old(context: Context) -> int:
-    """Delete the pending matches whose session would have arrived by now; their number.
+    """Delete the pending matches whose session would have been received by now; return their number.
 
-    Commands are over in about the order in which they were sent, so that it looks no further than to the first one that
-    is too young; reservations that run are passed over, and commands with a deadline that is far away.
+    Commands end in about the order in which they were sent, so the search stops at the first one that is too young; it
+    skips active reservations, and commands with a distant deadline.
     """
     return sum([await _forget_topic(context, topic) for topic in STARTS])
 
@@ -191,7 +191,7 @@ async def _forget_topic(context: Context, topic: str) -> int:
 
 
 async def _forget(context: Context, entry_id: str) -> bool:
-    """Delete in a transaction for each: a flow that links sessions locks pending matches in another order."""
+    """Delete one entry in its own transaction: a flow that links sessions locks pending matches in another order."""
     async with context.store.transaction() as tx:
         is_there = await tx.entry(entry_id) is not None
         await tx.settle(entry_id)

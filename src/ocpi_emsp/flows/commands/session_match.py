@@ -1,15 +1,15 @@
-"""Which session a command, or a reservation, is waiting for: the law by which the two are matched.
+"""Which session a command, or a reservation, waits for: the rules by which the two are matched.
 
 Rules of this module (mod_commands.md 1; mod_sessions.md 3.1):
-- OCPI 2.1.1 has no reference from a session to its command: token, location, EVSE and time have to do, unless both have
-  the extension authorization_id, which then decides alone;
-- a session names its token by ``auth_id`` alone, and may name no EVSE: what is absent rules nothing out;
-- a pending match is a journal entry of topic START under the key of its location. One with an authorization_id is of
-  topic NAMED_START under the key of that, and stands in START_PLACE under its location: a new session costs two index
+- OCPI 2.1.1 has no reference from a session to its command: they are matched by token, location, EVSE and time, unless
+  both have the extension authorization_id, which then decides alone;
+- a session names its token only by ``auth_id``, and may name no EVSE: an absent value excludes nothing;
+- a pending match is a journal entry of topic START under the key of its location. One with an authorization_id is in
+  topic NAMED_START under the key of that id, and in START_PLACE under its location: a new session costs two index
   lookups, however many there are, whether it names its authorization or not;
-- what stands in START_PLACE counts while NAMED_START has it. They are locked in the order START, START_PLACE,
-  NAMED_START, so that one found by its authorization leaves its place to ``session_link.forget_old``;
-- its id is made of the command, and it never changes: a transaction that locks it waits for nothing but commands.
+- an entry in START_PLACE only counts while NAMED_START has it. They are locked in the order START, START_PLACE,
+  NAMED_START, so a match found by its authorization leaves its place entry to ``session_link.forget_old``;
+- its id is derived from the command, and it never changes: a transaction that locks it only waits for commands.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class PendingMatch:
     """A session that a command or a reservation waits for."""
 
     command: CommandType
-    """START_SESSION, or RESERVE_NOW: then it is the session that uses the reservation."""
+    """START_SESSION; or RESERVE_NOW, for the session that uses the reservation."""
     uid: str
-    """Of the command."""
+    """The uid of the command."""
     country_code: str
     party_id: str
     auth_id: str
@@ -58,11 +58,11 @@ class PendingMatch:
 
     @property
     def place_id(self) -> str:
-        """The id of the one by which its location names it."""
+        """The id of its journal entry under its location, if it has an authorization_id."""
         return f"{self.entry_id}-place"
 
     def entries(self, now: datetime, correlation_id: str) -> list[Entry]:
-        """Its journal entries."""
+        """Return its journal entries."""
         here = place(self.country_code, self.party_id, self.location_id)
         if self.authorization_id is None:
             return [self._entry(self.entry_id, START, here, now, correlation_id)]
@@ -96,7 +96,7 @@ class PendingMatch:
 
     @classmethod
     def of_command(cls, sent: SentCommand) -> PendingMatch | None:
-        """What a START_SESSION or a RESERVE_NOW waits for; None where too little is stored of it."""
+        """Return the pending match of a START_SESSION or a RESERVE_NOW; None if too little of it is stored."""
         if sent.sent_at is None or sent.auth_id is None or sent.location_id is None:
             return None
         return cls(
@@ -121,21 +121,21 @@ class PendingMatch:
         return cls(command=CommandType.of(entry.name), **{**details, **times})
 
     def last_start(self, limits: Limits) -> datetime:
-        """When the session has to have begun."""
+        """Return the moment by which the session must have begun."""
         is_start = self.command == CommandType.START_SESSION
         return later(self.until, limits.commands.session_window if is_start else limits.commands.clock_skew)
 
     def is_over(self, now: datetime, limits: Limits) -> bool:
-        """True where the session is too late, whenever it arrives."""
+        """Return True if the session is too late, whenever it is received."""
         return now > later(self.last_start(limits), limits.commands.session_delay)
 
     def is_young(self, now: datetime, limits: Limits) -> bool:
-        """True where a START_SESSION with the usual deadline would not be over, nor any that was sent after it."""
+        """Return True if a START_SESSION with the usual deadline would not be over, nor any sent after it."""
         usual = limits.commands
         return now <= self.since + usual.result_timeout + usual.session_window + usual.session_delay
 
     def fits(self, session: Session, limits: Limits, authorization_id: str | None = None) -> bool:
-        """True where the session, with its ``authorization_id``, may be the one."""
+        """Return True if the session, with its ``authorization_id``, may be the one."""
         is_same = same_authorization(self.authorization_id, authorization_id)
         if is_same is not None:
             return is_same
@@ -148,7 +148,7 @@ class PendingMatch:
         )
 
     def distance(self, session: Session, authorization_id: str | None = None) -> tuple[bool, bool, timedelta]:
-        """How far it is from a session that fits: one authorization counts most, then the EVSE, then the time."""
+        """Return the distance from a fitting session: the authorization counts first, then the EVSE, then the time."""
         is_other = not same_authorization(self.authorization_id, authorization_id)
         return is_other, self.evse_uid not in _evses(session), abs(session.start_datetime - self.since)
 
@@ -156,13 +156,13 @@ class PendingMatch:
 def fitting(
     pending_matches: Iterable[PendingMatch], session: Session, limits: Limits, authorization_id: str | None = None
 ) -> list[PendingMatch]:
-    """Those that the session fits, the nearest first; of two equally near ones, the one that was sent first."""
+    """Return the matches that fit the session, the nearest first; of two equally near ones, the one sent first."""
     found = [each for each in pending_matches if each.fits(session, limits, authorization_id)]
     return sorted(found, key=lambda each: (*each.distance(session, authorization_id), each.since))
 
 
 def later(moment: datetime, step: timedelta) -> datetime:
-    """So much later, but no later than the last moment there is: some reservations are made until then."""
+    """Return the moment plus a step, at most the last possible moment: some reservations last until then."""
     return moment + min(step, _LAST - moment)
 
 
@@ -171,24 +171,24 @@ def _evses(session: Session) -> frozenset[str]:
 
 
 def place(country_code: str, party_id: str, location_id: str) -> Key:
-    """The key of the pending matches at a location; the party is the one that the commands are sent to."""
+    """Return the key of the pending matches at a location; the party is the one that the commands are sent to."""
     return Key(Kind.LOCATION, country_code.upper(), party_id.upper(), location_id)
 
 
 def authorization_key(owner: Owner, authorization_id: str) -> Key:
-    """The key of the pending matches of an authorization, in whatever case it is named."""
+    """Return the key of the pending matches of an authorization; case is ignored."""
     return Key(Kind.COMMAND, owner[0].upper(), owner[1].upper(), authorization_id.casefold())
 
 
 async def look_for(tx: Transaction, sent: SentCommand, now: datetime) -> None:
-    """Look for the session of a command from now on, in the transaction that stores that command."""
+    """Add the pending match of a command, in the transaction that stores that command."""
     pending_match = PendingMatch.of_command(sent)
     for entry in pending_match.entries(now, sent.correlation_id) if pending_match is not None else ():
         await tx.append(entry)
 
 
 async def matches_at(tx: Transaction, topic: str, key: Key) -> Sequence[PendingMatch]:
-    """Every pending match of a topic under a key, in the order of their commands."""
+    """Return every pending match of a topic under a key, in the order of their commands."""
     found: list[PendingMatch] = []
     after = 0
     while True:

@@ -1,6 +1,6 @@
-"""What is due, for the loop beside a server or in a worker: events, deadlines, pending matches that are over.
+"""Due work for the loop beside a server or in a worker: events, deadlines, pending matches that are over.
 
-Rules of this module: each is done at most once, however many processes run it on one store.
+Rules of this module: each is handled at most once, however many processes run it on one store.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ class Done:
     """The result of a round."""
 
     number: int
-    """Of events, deadlines and pending matches that were handled."""
+    """Number of events, deadlines and pending matches that were handled."""
     looked: int
-    """The deadlines that were read."""
+    """Number of deadlines that were read."""
 
 
 async def do_what_is_due(context: Context, *, look: bool, tidy: bool) -> Done:
-    """Deliver the events that are due; with ``look``, deal with the deadlines that passed. Raises StoreFailed.
+    """Deliver the events that are due; with ``look``, handle the deadlines that passed. Raises StoreFailed.
 
-    With ``tidy``, pending matches whose time is over are deleted, and what waits is read as well, in case a clock went
-    back or an entry was lost: once in a few minutes is enough.
+    With ``tidy``, pending matches whose time is over are deleted, and waiting entries are read as well, in case a clock
+    went back or an entry was lost: once in a few minutes is enough.
     """
     delivered = await redeliver(context, everything=tidy)
     expired = await expire(context, everything=tidy) if look or tidy else Expired(0, 0)

@@ -1,9 +1,10 @@
-"""Where a request comes from: the peer, or what trusted proxies say of it.
+"""The address that a request came from: the peer's, or the one that trusted proxies state.
 
 Rules of this module:
-- nobody is trusted who is not named; the header is read from the right, one trusted hop after the other (RFC 7239 8.1);
-- what cannot be read counts as the hop that let it through;
-- addresses of one /64 are one (RFC 6177: a site has at least that), and an IPv4 address in IPv6 is that address.
+- only configured proxies are trusted; the header is read from the right, one trusted hop after the other (RFC 7239
+  8.1);
+- an unreadable address counts as the hop that passed it on;
+- addresses of one /64 count as one (RFC 6177: a site has at least that), and an IPv4 address in IPv6 as that address.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ocpi_emsp.scalars import given
 _Network: TypeAlias = IPv4Network | IPv6Network
 
 UNIX = "unix"
-"""Names the peer behind a Unix socket, which has no address."""
+"""Name of the peer behind a Unix socket, which has no address."""
 _LONGEST_HEADER = 8192
 _PAIR = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*=\s*(?:\"(?:[^\"\\]|\\.)*\"|[^\s;,\"]+)"
 _ELEMENT = re.compile(rf"\s*({_PAIR}(?:\s*;\s*{_PAIR})*)\s*(?:,|$)")
@@ -52,10 +53,10 @@ def _check_header(_: object, __: Attribute[str], header: str) -> None:
 
 @frozen
 class Forwarded:
-    """Which proxies are believed, and in which header they say who called them.
+    """Which proxies are trusted, and the header in which they state the caller's address.
 
     ``proxies``: networks or addresses such as ``10.0.0.0/8``, or ``unix`` for the peer of a Unix socket. Raises
-    ValueError or TypeError for something else.
+    ValueError or TypeError for anything else.
     """
 
     proxies: tuple[str, ...] = field(converter=_networks, validator=_check_proxies)
@@ -64,7 +65,7 @@ class Forwarded:
 
 @lru_cache(maxsize=2048)
 def caller_address(peer: str, header: str, forwarded: Forwarded | None) -> str:
-    """The address that a request counts for; ``header`` is what proxies said."""
+    """Return the address that a request is counted for; ``header`` is the value that proxies set."""
     address = _read(peer)
     if forwarded is None or not header or not _is_trusted(peer, address, forwarded):
         return _shown(address, peer)
@@ -79,7 +80,7 @@ def caller_address(peer: str, header: str, forwarded: Forwarded | None) -> str:
 
 
 def _hops(header: str, forwarded: Forwarded) -> Iterator[str]:
-    """What the hops say, the nearest first."""
+    """Yield the addresses that the hops state, the nearest first."""
     if len(header) > _LONGEST_HEADER:
         return
     if forwarded.header == "x-forwarded-for":
@@ -89,7 +90,7 @@ def _hops(header: str, forwarded: Forwarded) -> Iterator[str]:
 
 
 def _forwarded(header: str) -> list[str]:
-    """The ``for`` of each element of a Forwarded header (RFC 7239 4); empty where the header cannot be read."""
+    """Return the ``for`` of each element of a Forwarded header (RFC 7239 4); empty if the header is unreadable."""
     hops, start = list[str](), 0
     while start < len(header):
         element = _ELEMENT.match(header, start)
@@ -102,7 +103,7 @@ def _forwarded(header: str) -> list[str]:
 
 
 def _read(text: str) -> IPv4Address | IPv6Address | None:
-    """An address, with or without a port; None for anything else."""
+    """Return an address, given with or without a port; None for anything else."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

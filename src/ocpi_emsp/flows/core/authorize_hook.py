@@ -1,10 +1,11 @@
-"""What an authorize hook is asked, what it may answer, and what answers in its place.
+"""The request and answers of an authorize hook, and the fallback that answers in its place.
 
 Rules of this module (mod_tokens.md 2.2.2, 3.1; docs/how-to/authorization.md):
-- a hook is a function of an AuthorizationRequest; one of two positional parameters gets the token and the references;
-- an answer names a location where one was asked for and the driver is allowed, and in it only what was asked for and
-  exists; one that names EVSEs or connectors of which none was asked for is nonsense;
-- whatever else a hook does is not the partner's fault, so a fallback answers.
+- a hook is a function of an AuthorizationRequest; a hook with two positional parameters gets the token and the
+  references;
+- an answer names a location only if one was requested and the driver is allowed. Within it, only EVSEs and connectors
+  that were requested and exist are named; an answer that names only others is Nonsense;
+- any other failure of a hook is not the partner's fault, so a fallback answers.
 """
 
 from __future__ import annotations
@@ -34,43 +35,45 @@ from ocpi_emsp.scalars import given
 
 
 class Nonsense(Exception):
-    """An answer of a hook or fallback that cannot be given to a partner."""
+    """An answer of a hook or fallback that cannot be sent to a partner."""
 
 
 @frozen(kw_only=True, slots=False)
 class ExtendedAuthorizationInfo(AuthorizationInfo):
-    """An AuthorizationInfo with members that the specification does not know (docs/how-to/extensions.md)."""
+    """An AuthorizationInfo with members unknown to the specification (docs/how-to/extensions.md)."""
 
     authorization_id: str | None = None
-    """What this authorization is called, also in the session and the CDR that follow: 1 to 36 characters."""
+    """The id of this authorization, also in the session and the CDR that follow: 1 to 36 characters."""
     extensions: Mapping[str, Any] = field(factory=dict)
     """Further members, by name."""
 
 
 @frozen(kw_only=True)
 class AuthorizationRequest:
-    """May this driver charge, here? What a CPO asks, with what we have stored of it."""
+    """A CPO's request to authorize a driver, with the stored objects that it refers to."""
 
     token: Token
-    """As stored; its ``valid`` and ``whitelist`` are ours."""
+    """The stored token; its ``valid`` and ``whitelist`` are this eMSP's."""
     references: LocationReferences | None
-    """As the CPO asked, an EVSE that it named otherwise by its uid; None where it named no location."""
+    """The references of the request, with the uids of the stored EVSEs; None if the request has no location."""
     location: Location | None
-    """As stored, with all its EVSEs. None: none was named, or the CPO sends no locations (see its profile)."""
+    """The stored location with all its EVSEs; None if none was requested, or the CPO sends no locations (see its
+    profile).
+    """
     evses: tuple[Evse, ...] = ()
-    """Those asked for that are at the location and not REMOVED; all such ones where none is named."""
+    """The requested EVSEs that are at the location and not REMOVED; all such EVSEs if none is requested."""
     connectors: tuple[tuple[str, Connector], ...] = ()
-    """EVSE uid and connector: those asked for at ``evses``; all of them where none is named."""
+    """EVSE uid and connector: the requested connectors at ``evses``; all of them if none is requested."""
     country_code: str
     party_id: str
-    """Whose location it is: the CPO that asks, or one behind the hub that asks."""
+    """The party that owns the location: the requesting CPO, or one behind the requesting hub."""
     correlation_id: str
     asked_as: Mapping[str, str] = field(factory=dict, repr=False)
-    """What the CPO called an EVSE, by its uid, where it did not call it by that; it gets its own names back."""
+    """The CPO's own name of an EVSE, by uid, if the two differ; the response uses the CPO's names."""
 
     @property
     def party(self) -> str:
-        """Whose location it is, such as ``NL-TNM``."""
+        """The party that owns the location, such as ``NL-TNM``."""
         return f"{self.country_code}-{self.party_id}"
 
     def allow(
@@ -82,10 +85,10 @@ class AuthorizationRequest:
         authorization_id: str | None = None,
         extensions: Mapping[str, Any] | None = None,
     ) -> AuthorizationInfo:
-        """ALLOWED, at all that was asked for, or only at these EVSEs and connectors of it.
+        """Return ALLOWED, for everything that was requested, or only for these EVSEs and connectors of it.
 
-        An empty collection allows none of them: NOT_ALLOWED. ``extensions`` are members that the specification does not
-        know, of which ``authorization_id`` is one (docs/how-to/extensions.md).
+        An empty collection allows none: the result is NOT_ALLOWED. ``extensions`` are members unknown to the
+        specification; ``authorization_id`` is one of them (docs/how-to/extensions.md).
         """
         evses, connectors = _texts(evse_uids), _texts(connector_ids)
         if evses == () or connectors == ():
@@ -107,15 +110,15 @@ class AuthorizationRequest:
         *,
         extensions: Mapping[str, Any] | None = None,
     ) -> AuthorizationInfo:
-        """BLOCKED, EXPIRED, NO_CREDIT or NOT_ALLOWED. Raises ValueError for ALLOWED."""
+        """Return BLOCKED, EXPIRED, NO_CREDIT or NOT_ALLOWED. Raises ValueError for ALLOWED."""
         if allowed == Allowed.ALLOWED:
             raise ValueError("invalid allowed 'ALLOWED': refuse() expects a refusal, for example Allowed.BLOCKED")
         return _info(allowed, None, info, None, extensions)
 
-    # --- what of an answer can be given ---------------------------------------------------------------------------
+    # --- the part of an answer that can be sent -------------------------------------------------------------------
 
     def cut(self, answer: AuthorizationInfo) -> AuthorizationInfo:
-        """The answer with nothing but what was asked for, exists, and is allowed. Raises Nonsense."""
+        """Return the answer with only what was requested, exists, and is allowed. Raises Nonsense."""
         references = self.references
         if answer.allowed != Allowed.ALLOWED or references is None:
             return evolve(answer, location=None)
@@ -133,26 +136,26 @@ class AuthorizationRequest:
         return evolve(answer, location=location)
 
     def is_about(self, location: LocationReferences) -> bool:
-        """True where all that is named was named by the CPO: now, or when it sent us the location."""
+        """Return True if the CPO named everything that is named here: now, or when it sent the location."""
         evses, connectors = self._known_evses() or (), self._known_connectors(location.evse_uids) or ()
         return {*location.evse_uids} <= {*evses} and {*location.connector_ids} <= {*connectors}
 
     def in_its_words(self, answer: AuthorizationInfo) -> AuthorizationInfo:
-        """The answer with EVSEs called as the CPO called them."""
+        """Return the answer with the CPO's own names of EVSEs."""
         if answer.location is None or not self.asked_as:
             return answer
         names = tuple(self.asked_as.get(uid, uid) for uid in answer.location.evse_uids)
         return evolve(answer, location=evolve(answer.location, evse_uids=names))
 
     def _asked_evses(self) -> tuple[str, ...]:
-        """What an answer names that allows all: none where none was asked for."""
+        """Return the EVSEs of an answer that allows everything; none if none was requested."""
         return self._known_evses() or () if self.references and self.references.evse_uids else ()
 
     def _asked_connectors(self, evses: Sequence[str]) -> tuple[str, ...]:
         return self._known_connectors(evses) or () if self.references and self.references.connector_ids else ()
 
     def _known_evses(self) -> tuple[str, ...] | None:
-        """What an answer may name; None where we cannot know."""
+        """Return the EVSEs that an answer may name; None if that is unknown."""
         if self.location is not None:
             return tuple(evse.uid for evse in self.evses)
         return self.references.evse_uids or None if self.references else ()
@@ -171,7 +174,7 @@ def _info(
     authorization_id: str | None,
     extensions: Mapping[str, Any] | None,
 ) -> AuthorizationInfo:
-    """An answer, extended where it has to be."""
+    """Return an answer, extended if it has extensions."""
     if authorization_id is None and (extensions is None or extensions == {}):
         return AuthorizationInfo(allowed=allowed, location=location, info=info)
     return ExtendedAuthorizationInfo(
@@ -184,7 +187,7 @@ def _info(
 
 
 def authorization_id_in(info: AuthorizationInfo) -> str | None:
-    """The authorization_id of an answer that can be sent."""
+    """Return the authorization_id of an answer."""
     return info.authorization_id if isinstance(info, ExtendedAuthorizationInfo) else None
 
 
@@ -193,7 +196,7 @@ def _texts(names: Iterable[str] | None) -> tuple[str, ...] | None:
 
 
 def _common(what: str, known: tuple[str, ...] | None, named: tuple[str, ...]) -> tuple[str, ...]:
-    """What is named of what is known, in the order of that. Raises Nonsense where nothing is."""
+    """Return the known ids that are named, in their known order. Raises Nonsense if ids are named but none is known."""
     among = frozenset(named)
     allowed = tuple(dict.fromkeys(named if known is None else (each for each in known if each in among)))
     if named and not allowed:
@@ -204,9 +207,10 @@ def _common(what: str, known: tuple[str, ...] | None, named: tuple[str, ...]) ->
 def sendable(
     request: AuthorizationRequest, answer: object, authorization_id: str | None = None
 ) -> tuple[AuthorizationInfo, bytes]:
-    """The answer, cut to what was asked for, and its JSON; with this ``authorization_id`` where it allows and has none.
+    """Return the answer, cut to what was requested, and its JSON. An answer that allows gets ``authorization_id`` if it
+    has none.
 
-    Raises Nonsense, and whatever odd parts of the answer lead to.
+    Raises Nonsense, and any exception that invalid parts of the answer cause.
     """
     if not isinstance(answer, AuthorizationInfo):
         raise Nonsense(f"it returned {type(answer).__name__}, not AuthorizationInfo")
@@ -227,9 +231,9 @@ def sendable(
 def sendable_by_token(
     token: Token, references: LocationReferences | None, authorization_id: str | None = None
 ) -> tuple[AuthorizationInfo, bytes]:
-    """What :func:`sendable` makes of :func:`by_token`, for ``references`` of which all is there as the CPO names it.
+    """Return what :func:`sendable` makes of :func:`by_token`, if all ``references`` exist under the CPO's names.
 
-    They name no connector, and an EVSE once: so there is nothing to cut, and the CPO gets its own ids back.
+    The references name no connector, and each EVSE once, so nothing has to be cut or renamed.
     """
     if not token.valid:
         blocked = AuthorizationInfo(allowed=Allowed.BLOCKED)
@@ -242,7 +246,9 @@ def sendable_by_token(
 
 
 def _identified(info: AuthorizationInfo, made: str | None) -> tuple[AuthorizationInfo, dict[str, Any]]:
-    """The answer with its authorization_id, and all its extensions. Raises InvalidObject where one cannot be sent."""
+    """Return the answer with its authorization_id, and all its extensions. Raises InvalidObject for an unusable
+    extension.
+    """
     own = info if isinstance(info, ExtendedAuthorizationInfo) else None
     members = require_extensions(
         AuthorizationInfo, own.extensions if own else None, own.authorization_id if own else None
@@ -267,7 +273,7 @@ def _encoded(info: AuthorizationInfo, *, is_about_its_own: bool) -> bytes:
     try:
         return encode_valid(info)
     except InvalidObject:
-        # Ids over their length are stored as CPOs send them (docs/spec-choices.md 20): they get their own ids back.
+        # Ids that are too long are stored as sent (docs/spec-choices.md 20), so the CPO gets its own ids back.
         if not is_about_its_own:
             raise
         encode_valid(evolve(info, location=None))
@@ -277,13 +283,13 @@ def _encoded(info: AuthorizationInfo, *, is_about_its_own: bool) -> bytes:
 # --- hooks ------------------------------------------------------------------------------------------------------------
 
 AuthorizeHook: TypeAlias = Callable[[AuthorizationRequest], Awaitable[object]]
-"""A hook for a flow. Raises DeadlinePassed, and whatever the backend's function raises."""
+"""A hook as flows call it. Raises DeadlinePassed, and any exception of the backend's function."""
 
 
 def is_of_token_and_references(hook: Callable[..., Any]) -> bool:
-    """True for a hook of two arguments, by its signature; False for one of an AuthorizationRequest.
+    """Return True for a hook of two arguments, by its signature; False for one of an AuthorizationRequest.
 
-    Raises TypeError where it takes neither.
+    Raises TypeError if it takes neither.
     """
     if not callable(hook):
         raise TypeError(f"invalid authorize hook '{given(hook)}': expected a function of an AuthorizationRequest")
@@ -330,7 +336,7 @@ def _place(hook: Callable[..., Any]) -> str:
 
 
 def asking(lifted: Callable[..., Awaitable[object]], *, is_pair: bool) -> AuthorizeHook:
-    """The hook as a flow calls it; ``is_pair``: it takes the token and the references."""
+    """Return the hook as a flow calls it; with ``is_pair`` it takes the token and the references."""
     if not is_pair:
         return lifted
 
@@ -340,22 +346,22 @@ def asking(lifted: Callable[..., Awaitable[object]], *, is_pair: bool) -> Author
     return ask
 
 
-# --- without a hook, or in its place ----------------------------------------------------------------------------------
+# --- fallbacks --------------------------------------------------------------------------------------------------------
 
 FallbackFunction: TypeAlias = Callable[[AuthorizationRequest], AuthorizationInfo]
 AuthorizeFallback: TypeAlias = Allowed | FallbackFunction | None
-"""What answers where the hook does not: always the same, a plain function that does not block, or nothing."""
+"""Answers if the hook does not: a fixed answer, a plain function that does not block, or None."""
 
 
 def by_token(request: AuthorizationRequest) -> AuthorizationInfo:
-    """The decision by the stored token: ALLOWED where it is valid, BLOCKED otherwise."""
+    """Decide by the stored token: ALLOWED if it is valid, BLOCKED otherwise."""
     return request.allow() if request.token.valid else request.refuse(Allowed.BLOCKED)
 
 
 def by_whitelist(request: AuthorizationRequest) -> AuthorizationInfo:
-    """What a CPO that cannot reach us would decide (mod_tokens.md 4.4): as the token is whitelisted.
+    """Decide as a CPO that cannot reach the eMSP would (mod_tokens.md 4.4): by the token's whitelist.
 
-    BLOCKED where it is not valid, NOT_ALLOWED where it is never to be whitelisted, else ALLOWED.
+    Returns BLOCKED if the token is invalid, NOT_ALLOWED if it must never be whitelisted, otherwise ALLOWED.
     """
     if not request.token.valid:
         return request.refuse(Allowed.BLOCKED)
@@ -366,7 +372,9 @@ _OFFLINE = (WhitelistType.ALWAYS, WhitelistType.ALLOWED, WhitelistType.ALLOWED_O
 
 
 def fallback_of(fallback: AuthorizeFallback) -> FallbackFunction | None:
-    """The fallback as a function. Raises TypeError for one that cannot answer at once, ValueError for no Allowed."""
+    """Return the fallback as a function. Raises TypeError if it is async or not callable, ValueError for an unknown
+    value.
+    """
     if fallback is None:
         return None
     if isinstance(fallback, Allowed):

@@ -1,4 +1,4 @@
-"""What every flow is given: identity, settings and ports."""
+"""The context of every flow: identity, settings and ports."""
 
 from __future__ import annotations
 
@@ -30,74 +30,75 @@ ListenerHook: TypeAlias = "Callable[[Event], Awaitable[None]]"
 
 
 BETWEEN_LOOKS: Final = timedelta(minutes=1)
-"""The time between two looks at what waits in the journal: loops would look every second."""
+"""Time between two checks of the waiting journal entries; loops would check every second otherwise."""
 
 
 @define
 class Backlog:
-    """What a process knows of entries that wait for a delivery."""
+    """What a process knows of entries that wait for delivery."""
 
     looked_at: datetime | None = None
     logged: set[str] = field(factory=set)
     """The topics whose backlog was logged."""
 
     def is_due(self, now: datetime) -> bool:
-        """Whether it is time to look."""
+        """Return True if the next check is due."""
         return self.looked_at is None or not timedelta(0) <= now - self.looked_at < BETWEEN_LOOKS
 
 
 @define
 class Appended:
-    """What a process appended to topics of which a party's newest entries are stored, since it looked last."""
+    """What this process appended to topics with bounded storage, since its last check."""
 
     since: dict[tuple[str, Owner], Usage] = field(factory=dict)
-    """Of each party."""
+    """Amount per topic and party."""
     of_all: dict[str, int] = field(factory=dict)
-    """Bytes of all parties."""
+    """Bytes of all parties, per topic."""
     due: set[tuple[str, Owner]] = field(factory=set)
-    """The parties whose oldest entries are to be looked at."""
+    """The parties whose oldest entries have to be checked."""
 
 
 @define
 class PartyUsage:
-    """What a process knows of how much a party stores here."""
+    """What this process knows of how much a party stores here."""
 
     objects: Usage = Usage()  # noqa: RUF009 # it is frozen
-    """As it was found last."""
+    """The amount at the last check."""
     added_count: int = 0
-    """Objects that this process added since then."""
+    """Objects that this process added since the last check."""
     added_bytes: int = 0
     free_count: int = 0
-    """How many may be added until something is to be looked at, by this profile."""
+    """Objects that may be added before the next check, under this profile."""
     free_bytes: int = 0
     profile: object = None
     looked_at: datetime | None = None
     events: int = 0
-    """Bytes of its events that waited when they were looked at last."""
+    """Bytes of the party's waiting events at the last check."""
     journaled: int = 0
-    """Since then, by this process."""
+    """Bytes that this process journalled since then."""
     events_looked_at: datetime | None = None
     versions: int = 0
-    """Bytes of ended versions of its tariffs that this process added since it looked at them last."""
+    """Bytes of ended tariff versions that this process added since it last checked them."""
     reached: dict[str, datetime] = field(factory=dict)
-    """The quotas that it reached, and when that was reported."""
+    """The quotas that the party reached, and when that was reported."""
 
 
 class Aside(Protocol):
-    """Calls a plain function and gives its result."""
+    """Calls a plain function and returns its result."""
 
     async def __call__(self, function: Callable[..., T], *args: Any) -> T:
         """Call it."""
 
 
 class Begin(Protocol):
-    """Begins to run something beside the flow, which goes on meanwhile; it asks no store.
+    """Starts work beside the flow, which continues meanwhile; the work must not use the store.
 
-    The block is given what waits for its result, and raises what it raised. Once the block is left, it runs no more.
+    The context manager yields a function that awaits the result and raises what the work raised. Leaving the block ends
+    the work.
     """
 
     def __call__(self, work: Coroutine[Any, Any, T]) -> AbstractAsyncContextManager[Callable[[], Awaitable[T]]]:
-        """Begin it."""
+        """Start the work."""
 
 
 @asynccontextmanager
@@ -113,12 +114,12 @@ async def _in_place(function: Callable[..., T], *args: Any) -> T:
 
 
 def _no_waiter(_uid: str) -> None:
-    """Notify nothing: no caller awaits a command."""
+    """Do nothing: no caller awaits a command."""
 
 
 @frozen(kw_only=True)
 class Context:
-    """Identity, settings and ports, in one mode: either none of the ports suspends, or they may."""
+    """Identity, settings and ports, in one mode: either no port suspends, or all may."""
 
     identity: Identity
     matrix: SupportMatrix
@@ -130,7 +131,7 @@ class Context:
     clock: Clock
     sleep: Sleep
     monotonic: Callable[[], float]
-    """The seconds of a clock that is never put back, for times that are measured in this process."""
+    """The seconds of a clock that never goes back, for times measured within this process."""
     rate_limiter: RateLimiter
     handshakes: Handshakes
     inbound: InboundGate
@@ -141,18 +142,18 @@ class Context:
     listeners: Sequence[tuple[type[Event], ListenerHook]]
     outbox_events: Sequence[type[Event]]
     audits: bool = False
-    """CDRs are audited once they are stored."""
+    """True if CDRs are audited once they are stored."""
     authorize_fallback: FallbackFunction | None = None
     forwarded: Forwarded | None = None
     correlation_id: str = ""
-    """What the calls are a part of that are made with this context; empty: each is on its own."""
+    """The correlation id of all calls made with this context; if empty, each call has its own."""
     telemetry: GuardedTelemetry = SILENT
     notify: Callable[[str], None] = _no_waiter
-    """Called with the id of a command once a change of it is committed: it wakes those who await it in this process."""
+    """Called with a command's id once a change of it is committed; wakes the callers that await it in this process."""
     aside: Aside = _in_place
-    """Calls a function that takes long, away from the event loop where there is one. Never inside a transaction."""
+    """Calls a slow function off the event loop, if there is one. Never used inside a transaction."""
     begin: Begin = _when_awaited
-    """Begins what runs beside a flow; by default it runs once its result is asked for."""
+    """Starts work beside a flow; by default it runs once its result is awaited."""
     backlog: Backlog = field(factory=Backlog)
     """Shared by all contexts of an eMSP."""
     appended: Appended = field(factory=Appended)
@@ -160,44 +161,44 @@ class Context:
     usages: dict[Owner, PartyUsage] = field(factory=dict)
     """Shared by all contexts of an eMSP."""
     callers: Known = field(factory=Known)
-    """Who presents which token. Shared by all contexts of an eMSP."""
+    """Cached answers to which party presents which token. Shared by all contexts of an eMSP."""
     registered: Known = field(factory=Known)
-    """Which parties have a registration. Shared by all contexts of an eMSP."""
+    """Cached answers to which parties have a registration. Shared by all contexts of an eMSP."""
 
     def has_receiver(self, event: type[Event]) -> bool:
-        """True where this event is journalled: for a listener, or for a relay."""
+        """Return True if this event is journalled: for a listener, or for a relay."""
         if not self.listeners and not self.outbox_events:  # asked several times for each push
             return False
         return self.has_listener(event) or any(issubclass(event, kind) for kind in self.outbox_events)
 
     def has_listener(self, event: type[Event]) -> bool:
-        """True where this process has a listener for this event."""
+        """Return True if this process has a listener for this event."""
         return any(issubclass(event, kind) for kind, _ in self.listeners)
 
     def correlated(self) -> Context:
-        """The same with a correlation id: what is done with it belongs together."""
+        """Return the context with a correlation id, which links all that is done with it."""
         return self if self.correlation_id else evolve(self, correlation_id=new_id())
 
     def check_url(self, url: str) -> str:
-        """``url``, where the policy allows to call it. Raises UnsafeUrl."""
+        """Return ``url`` if the policy allows calls to it. Raises UnsafeUrl."""
         return self.url_policy.check(url)
 
 
 def whole_second(moment: datetime) -> datetime:
-    """A moment as the wire has it (types.md 1.2)."""
+    """Return a moment as sent over the wire (types.md 1.2)."""
     return moment.astimezone(UTC).replace(microsecond=0)
 
 
 def new_token() -> str:
-    """A token of printable ASCII without spaces, 43 characters of 256 bits (credentials.md: at most 64)."""
+    """Return a token of printable ASCII without spaces, 43 characters of 256 bits (credentials.md: at most 64)."""
     return _no_option(secrets.token_urlsafe(32))
 
 
 def new_id() -> str:
-    """An id that cannot be guessed."""
+    """Return an unguessable id."""
     return _no_option(secrets.token_urlsafe(18))
 
 
 def _no_option(made: str) -> str:
-    """A text that does not look like an option on a command line."""
+    """Return a text that does not look like a command-line option."""
     return f"_{made[1:]}" if made.startswith("-") else made

@@ -1,14 +1,15 @@
-"""How many requests and bytes a party may send, and an address without a known token: state of one process.
+"""How many requests and bytes a party, or an address without a known token, may send; state of one process.
 
 Rules of this module:
-- a step is a short function of the state and the time, without I/O; whoever has the state holds a lock meanwhile;
-- a clock that is put back locks nobody out: no time passes, and nothing else;
-- an episode of refusals is news once; it ends with a quiet time;
-- state per address is bounded: the address that failed longest ago is forgotten.
+- a step is a short function of the state and the time, without I/O; the caller holds a lock while it runs;
+- if a clock is put back, no time passes; no party is locked out;
+- an episode of rejections is reported once; it ends after a quiet period;
+- state per address is bounded: the address that failed longest ago is dropped.
 
-A meter is two numbers, of the GCRA kind. Not used: ``limits`` 5.8, which asks time.time() itself, starts a timer thread
-every 10 ms for its memory, and has no token bucket; ``pyrate-limiter`` 4.5, which stores a timestamp for each request,
-and four million for a weight of 4 MiB. Neither accepts our clock, and neither counts requests in progress.
+A meter is two numbers, as in GCRA. Alternatives that were not used: ``limits`` 5.8, which calls time.time() itself,
+starts a timer thread every 10 ms for its memory, and has no token bucket; ``pyrate-limiter`` 4.5, which stores a
+timestamp for each request, and four million for a weight of 4 MiB. Neither accepts our clock, and neither counts
+requests in progress.
 """
 
 from __future__ import annotations
@@ -28,25 +29,25 @@ from ocpi_emsp.flows.core.limits import PartyId
 from ocpi_emsp.flows.core.settings import InboundLimits
 
 QUIET_SECONDS: Final = 60.0
-"""An episode of refusals ends when the last one is so long ago."""
+"""Seconds after the last rejection at which an episode ends."""
 _ROUNDING: Final = 1e-6
 LIST_SECONDS: Final = 1.0
-"""Seconds from one page of tokens that work to the next, beyond a limit of unknown ones."""
+"""Seconds per page of valid tokens until the next listing, once unknown tokens exceed their limit."""
 MOST_LISTED: Final = 50_000
-"""Tokens that are listed at most: 100 pages, and 6 MB."""
+"""Most tokens that are listed: 100 pages, and 6 MB."""
 _OF_ADDRESS: Final = "unknown_tokens_per_minute"
 _OF_ALL: Final = "unknown_tokens_of_all_per_minute"
 
 
 @define
 class Episode:
-    """Refusals in a row."""
+    """Consecutive rejections."""
 
     refused: int = 0
     refused_at: float = 0.0
 
     def refuse(self, now: float, limit: str, message: str, wait: float) -> TooManyRequests:
-        """One more; it says whether it is the first of its episode."""
+        """Count one more rejection; the returned error says whether it is the first of its episode."""
         self.recovered(now)
         self.refused, self.refused_at = self.refused + 1, now
         return TooManyRequests(
@@ -57,7 +58,7 @@ class Episode:
         )
 
     def recovered(self, now: float) -> int:
-        """How many were refused in an episode that has ended; 0 otherwise."""
+        """Return how many requests were rejected in an episode that has ended; 0 otherwise."""
         if not self.refused or 0 <= now - self.refused_at < QUIET_SECONDS:
             return 0
         ended, self.refused = self.refused, 0
@@ -66,20 +67,20 @@ class Episode:
 
 @define
 class PartyUsage:
-    """What one party uses now, and used lately: two token buckets, which empty at the rates that are allowed."""
+    """A party's current and recent use: two token buckets, which empty at the allowed rates."""
 
     running: int = 0
     requests: float = 0.0
-    """Ahead of the rate."""
+    """Requests ahead of the rate."""
     sent: float = 0.0
-    """Bytes, likewise."""
+    """Bytes ahead of the rate."""
     seen_at: float = 0.0
     large: int = 0
-    """Large bodies that are read or handled; counted where no task can wait."""
+    """Large bodies that are being read or handled; only counted where no task can wait."""
     episode: Episode = field(factory=Episode)
 
     def enter(self, now: float, limits: InboundLimits) -> int:
-        """Begin a request; gives how many were refused in an episode that has ended. Raises TooManyRequests."""
+        """Begin a request; return the number of rejections in an episode that has ended. Raises TooManyRequests."""
         rate, per_minute, most = limits.requests_per_second, limits.bytes_per_minute, limits.concurrent_requests
         passed, self.seen_at = now - self.seen_at, now
         if passed > 0:
@@ -103,7 +104,7 @@ class PartyUsage:
         return self.episode.recovered(now) if self.episode.refused else 0
 
     def leave(self, sent: int, limits: InboundLimits) -> None:
-        """End it; its body had so many bytes."""
+        """End a request whose body had ``sent`` bytes."""
         self.running -= 1
         if limits.bytes_per_minute is not None:
             self.sent += sent
@@ -112,12 +113,12 @@ class PartyUsage:
 @define
 class _Address:
     failures: float = 0.0
-    """Ahead of the rate."""
+    """Failures ahead of the rate."""
     seen_at: float = 0.0
     episode: Episode = field(factory=Episode)
 
     def fade(self, now: float, per_minute: int) -> float:
-        """How many failures count now."""
+        """Return how many failures count now."""
         passed, self.seen_at = max(now - self.seen_at, 0.0), now
         self.failures = max(self.failures - passed * per_minute / 60, 0.0)
         return self.failures
@@ -125,26 +126,26 @@ class _Address:
 
 @define
 class Strangers:
-    """The addresses from which unknown tokens came, and the tokens that open something nevertheless.
+    """The addresses that sent unknown tokens, and the tokens that are valid nevertheless.
 
-    Beyond a limit no token is looked up by itself: those that work are listed, at most so many per second, and any of
-    them gets in. So what strangers send costs the same however much it is, and locks no partner out.
+    Beyond a limit single tokens are not looked up: all valid tokens are listed, at a bounded rate, and each of these is
+    accepted. So unknown tokens have a bounded cost, however many are sent, and lock no partner out.
     """
 
     addresses: OrderedDict[str, _Address] = field(factory=OrderedDict)
     everywhere: _Address = field(factory=_Address)
     valid: set[str] = field(factory=set)
-    """By their hash: those of the last list, and those that were issued since."""
+    """Hashes of the valid tokens: those of the last list, and those issued since."""
     listed_at: float | None = None
     rest: float = 0.0
-    """Seconds from one list to the next."""
+    """Seconds between two lists."""
 
     def over(self, address: str, now: float, limits: InboundLimits) -> float:
-        """Seconds until there is room for one more unknown token; 0 where there is."""
+        """Return the seconds until one more unknown token is allowed; 0 if it is allowed now."""
         return max((wait for _, wait in self._waits(address, now, limits)), default=0.0)
 
     def refuse(self, address: str, now: float, limits: InboundLimits) -> TooManyRequests:
-        """The refusal of a token beyond the limit."""
+        """Return the rejection of a token beyond the limit."""
         name, wait = max(self._waits(address, now, limits), key=itemgetter(1), default=(_OF_ADDRESS, 0.0))
         found = self.everywhere if name == _OF_ALL else self.addresses.get(address, self.everywhere)
         return found.episode.refuse(now, name, "too many unknown tokens", wait)
@@ -160,7 +161,7 @@ class Strangers:
                 yield name, over * 60 / most
 
     def failed(self, address: str, hashes: Iterable[str], now: float, limits: InboundLimits) -> None:
-        """Count a token that is not known."""
+        """Count an unknown token."""
         self.valid.difference_update(hashes)
         if limits.unknown_tokens_per_minute is not None:
             found = self.addresses.setdefault(address, _Address())
@@ -172,25 +173,25 @@ class Strangers:
             self.everywhere.failures = self.everywhere.fade(now, limits.unknown_tokens_of_all_per_minute) + 1
 
     def unnamed(self, address: str, now: float, limits: InboundLimits) -> TooManyRequests | None:
-        """Count a request without a token, which costs no query; gives a notice of the limit beyond it, for the log."""
+        """Count a request without a token, which costs no query; beyond the limit, return a notice for the log."""
         if self.over(address, now, limits):
             return self.refuse(address, now, limits)
         self.failed(address, (), now, limits)
         return None
 
     def begin_list(self, now: float) -> bool:
-        """Whether the tokens that work may be listed anew; then it is the caller's to do."""
+        """Return True if the valid tokens may be listed again; then the caller has to do so."""
         if self.listed_at is not None and 0 <= now - self.listed_at < self.rest:
             return False
         self.listed_at, self.rest = now, LIST_SECONDS
         return True
 
     def listed(self, hashes: set[str], pages: int) -> None:
-        """The list came in so many pages: the next one waits a second for each."""
+        """Store the listed tokens; the next list waits a second for each page of this one."""
         self.valid, self.rest = hashes, pages * LIST_SECONDS
 
     def issued(self, sha256: str) -> None:
-        """A token was given out: it is known at once."""
+        """Add a token that was just issued."""
         if len(self.valid) < MOST_LISTED:
             self.valid.add(sha256)
 
@@ -220,13 +221,13 @@ class InboundGate(Protocol):
         """See :meth:`Strangers.issued`."""
 
     def works(self, hashes: Iterable[str]) -> bool:
-        """Whether one of them is known to open something."""
+        """Return True if one of these tokens is known to be valid."""
 
     def unnamed(self, address: str, now: float, limits: InboundLimits) -> TooManyRequests | None:
         """See :meth:`Strangers.unnamed`."""
 
     def has_strangers(self) -> bool:
-        """False while no address has to be looked at."""
+        """False while no address has to be checked."""
 
     def enter(self, party: PartyId, now: float, limits: InboundLimits) -> int:
         """See :meth:`PartyUsage.enter`."""
@@ -235,4 +236,6 @@ class InboundGate(Protocol):
         """See :meth:`PartyUsage.leave`."""
 
     def large(self, party: PartyId, now: float, limits: InboundLimits) -> AbstractAsyncContextManager[Turn]:
-        """Room for a large body of the party, and what its turn to be handled is. Raises TooManyRequests."""
+        """Return a turn for a large body of the party, which begins with room for reading it. Raises
+        TooManyRequests.
+        """

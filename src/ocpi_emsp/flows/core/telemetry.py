@@ -1,8 +1,8 @@
-"""The Telemetry port, guarded: what it raises is logged once, and no request fails.
+"""The Telemetry port, guarded: its exceptions are logged once, and no request fails because of them.
 
 Rules of this module:
-- without a telemetry nothing is made and nothing is called; ``on`` is False then, and no attributes are gathered;
-- what a block within a span raises is raised unchanged, whatever the telemetry does with it.
+- without a telemetry nothing is created or called; ``on`` is False then, and no attributes are collected;
+- an exception of a block within a span is raised unchanged, whatever the telemetry does with it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class GuardedTelemetry:
     def span(
         self, name: str, role: Role, attributes: Attributes, headers: Mapping[str, str] | None = None
     ) -> GuardedSpan:
-        """A span around a block; an empty one without a telemetry."""
+        """Return a span around a block; an empty one without a telemetry."""
         return GuardedSpan(self, name, role, attributes, headers) if self.on else NO_SPAN
 
     def count(self, name: str, value: int, attributes: Attributes) -> None:
@@ -49,7 +49,7 @@ class GuardedTelemetry:
             self.safely(lambda: telemetry.duration(name, max(seconds, 0.0), attributes), None)
 
     def gauge(self, name: str, read: Callable[[], Sequence[Measurement]]) -> None:
-        """Have ``read`` asked for the values; it gives none where it raises."""
+        """Register ``read`` as the source of a gauge; the gauge has no values if it raises."""
         telemetry, nothing = self._telemetry, tuple[Measurement, ...]()
         if telemetry is not None:
             self.safely(lambda: telemetry.gauge(name, lambda: self.safely(read, nothing)), None)
@@ -57,14 +57,14 @@ class GuardedTelemetry:
     def enter(
         self, name: str, role: Role, attributes: Attributes, headers: Mapping[str, str] | None
     ) -> tuple[AbstractContextManager[Span], Span] | None:
-        """A span that has begun, where there is one."""
+        """Return a span that has begun, if there is one."""
         if self._telemetry is None:
             return None
         manager = self._telemetry.span(name, role, attributes, headers)
         return manager, manager.__enter__()
 
     def safely(self, function: Callable[..., T], otherwise: T, *arguments: object) -> T:
-        """What ``function`` gives, or ``otherwise`` where it raises; the first time is logged."""
+        """Return the result of ``function``, or ``otherwise`` if it raises; the first exception is logged."""
         try:
             return function(*arguments)
         except Exception as error:  # noqa: BLE001 # whatever a telemetry raises: it is logged, and no request fails
@@ -75,7 +75,7 @@ class GuardedTelemetry:
 
 
 class GuardedSpan:
-    """A span, where the telemetry gives one."""
+    """A span, if the telemetry provides one."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class GuardedSpan:
             self._telemetry.safely(lambda: begun[1].set(attributes), None)
 
     def headers(self) -> Mapping[str, str]:
-        """Headers for the called partner: what an HTTP header can hold, the names in lower case."""
+        """Headers for the called partner, names in lower case; only those that an HTTP header can hold."""
         begun, nothing = self._begun, dict[str, str]()
         return nothing if begun is None else self._telemetry.safely(lambda: _usable(begun[1].headers()), nothing)
 
@@ -123,5 +123,5 @@ def _usable(headers: Mapping[str, str]) -> Mapping[str, str]:
 
 
 SILENT: Final = GuardedTelemetry()
-"""No telemetry."""
+"""The absence of a telemetry."""
 NO_SPAN: Final = GuardedSpan(SILENT)

@@ -1,11 +1,12 @@
-"""What a handshake may cost us: bytes of an answer, time, and how many are under way (docs/explanation/security.md).
+"""Bounds on the cost of a handshake: bytes of a response, time, and the number in progress
+(docs/explanation/security.md).
 
 Rules of this module:
-- versions, version details and credentials are small: an answer with them is read up to
-  ``CredentialLimits.response_body``, whoever asks for it;
-- all calls of a handshake share one time: no answer gets more than what the ones before it left;
-- a handshake that a partner sets off holds its request, and with it a thread of a WSGI server: one over the number that
-  may be under way is refused at once, and may come again once those have ended.
+- versions, version details and credentials are small: their responses are read up to
+  ``CredentialLimits.response_body``, whichever flow requests them;
+- all calls of a handshake share one time limit: each response gets at most what the earlier ones left;
+- a handshake that a partner starts holds its request, and with it a thread of a WSGI server: one beyond the allowed
+  number is rejected at once, and may be tried again later.
 """
 
 from __future__ import annotations
@@ -26,18 +27,20 @@ from ocpi_emsp.wire import Request, Response
 
 
 async def ask(context: Context, request: Request, party: Party | None = None, module: str = "credentials") -> Envelope:
-    """The envelope of an answer with versions, version details or credentials. Raises PartnerError, UnsafeUrl."""
+    """Return the envelope of a response with versions, version details or credentials. Raises PartnerError,
+    UnsafeUrl.
+    """
     small = evolve(request, most_bytes=context.limits.credentials.response_body)
     return judge(small, await exchange(context, small, party, module))
 
 
 def inbound(context: Context) -> Context:
-    """The context of a handshake that a partner sets off: its calls end in time together."""
+    """Return the context of a handshake that a partner starts: its calls share one time limit."""
     return _timed(context, context.limits.credentials.inbound_timeout, "inbound_timeout")
 
 
 def outbound(context: Context) -> Context:
-    """The context of a handshake that we start: its calls end in time together."""
+    """Return the context of a handshake that we start: its calls share one time limit."""
     return _timed(context, context.limits.credentials.outbound_timeout, "outbound_timeout")
 
 
@@ -48,7 +51,7 @@ def _timed(context: Context, seconds: float, setting: str) -> Context:
 
 @frozen
 class _TimedSend:
-    """A Send that gives each answer what is left of a time."""
+    """A Send that gives each response the rest of a time limit."""
 
     context: Context
     inner: Send
@@ -75,7 +78,9 @@ class _TimedSend:
 
 @contextmanager
 def under_way(context: Context, party: Party) -> Iterator[None]:
-    """A block for a handshake that this partner sets off. Raises TooManyRequests where too many are under way."""
+    """Count a handshake that this partner starts, within the block. Raises TooManyRequests if too many are in
+    progress.
+    """
     with context.handshakes.enter(party.owner) as is_free:
         if not is_free:
             raise TooManyRequests(

@@ -1,11 +1,11 @@
 """What a partner offers: versions, version details, endpoints (version_information_endpoint.md).
 
 Rules of this module (docs/spec-choices.md):
-- no endpoint is assumed: versions, then the details of 2.1.1, then what they name;
-- a token of a partner goes only where the url policy allows, and never to ourselves;
-- what is odd and harmless is noted: it is logged, it is in the event of the handshake, and in the doctor's diagnosis;
-- the reason why an API cannot be used is in the error, for us; the partner hears of an answer that is OCPI what the
-  specification names, and of everything else one sentence: what lies behind a URL is none of its business.
+- no endpoint is assumed: versions are read first, then the details of 2.1.1, then the endpoints in them;
+- a partner's token is only sent where the URL policy allows, and never to ourselves;
+- harmless oddities are noted: in the log, in the event of the handshake, and in the doctor's diagnosis;
+- the reason why an API is unusable is in the error, for us. If the response was OCPI, the partner gets what the
+  specification names; otherwise it gets one sentence, which does not reveal what a URL leads to.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ from ocpi_emsp.models import Endpoint, Version, VersionDetail, VersionNumber
 from ocpi_emsp.url_policy import without_user_information
 
 MOST_VERSIONS = 100
-"""Versions of a partner at most: OCPI has had eight so far."""
+"""Most versions of a partner: OCPI has had eight so far."""
 _VERSION = re.compile(r"[0-9](?:\.[0-9]){1,2}")
-"""A version of OCPI: what an answer to the partner repeats of its versions."""
+"""The form of an OCPI version: only such texts of the partner's versions are repeated in a response to it."""
 
 
 @frozen
@@ -54,15 +54,15 @@ class Offer:
     versions_url: str
     endpoints: tuple[Endpoint, ...]
     notes: tuple[str, ...] = ()
-    """What is odd about them, and what was done about it."""
+    """Oddities of the endpoints, and how they were handled."""
 
     @property
     def said(self) -> dict[str, Any]:
-        """Details for the event of a handshake."""
+        """Return details for the event of a handshake."""
         return {"notes": list(self.notes)} if self.notes else {}
 
     def url(self, module: str) -> str:
-        """The URL of a module that is offered."""
+        """Return the URL of an offered module."""
         return next(each.url for each in self.endpoints if each.identifier.lower() == module.lower())
 
 
@@ -70,7 +70,7 @@ class Offer:
 
 
 def read_versions(data: msgspec.Raw) -> tuple[list[Version], list[str]]:
-    """The versions of an answer, and what is odd about it. Raises AnswerUnusable where none can be read."""
+    """Return the versions of a response, and its oddities. Raises AnswerUnusable if none is readable."""
     try:
         single = bytes(data).lstrip().startswith(b"{")
         documents = [data] if single else items(data)
@@ -91,7 +91,9 @@ def read_versions(data: msgspec.Raw) -> tuple[list[Version], list[str]]:
 
 
 def details_url(versions: Sequence[Version]) -> tuple[str, list[str]]:
-    """The URL of the details of 2.1.1, and what is odd about it. Raises UnsupportedVersion naming what was offered."""
+    """Return the URL of the details of 2.1.1, and oddities. Raises UnsupportedVersion, which names the offered
+    versions.
+    """
     urls = [version.url for version in versions if _is_ours(version)]
     if not urls:
         known = dict.fromkeys(each.version.value for each in versions if _VERSION.fullmatch(each.version.value))
@@ -119,22 +121,22 @@ async def _details(
 
 
 def require_callable(context: Context, places: Places, url: str) -> None:
-    """Raises CannotUseApi for a URL of ours, UnsafeUrl for one that the token is not sent to."""
+    """Raise CannotUseApi for one of our own URLs, UnsafeUrl for one that the token is not sent to."""
     require_foreign(context.identity, url)
     context.check_url(url)
     places.require(url)
 
 
 async def party_versions(context: Context, party: Party) -> list[Version]:
-    """The versions that a registered party offers, those that can be read. Raises PartnerError, UnsafeUrl."""
+    """Return the readable versions that a registered party offers. Raises PartnerError, UnsafeUrl."""
     url, token = party.versions_url or "", party.token or ""
     return read_versions(await _get(context, url, token, party.profile))[0]
 
 
 async def party_version_details(context: Context, party: Party) -> VersionDetail:
-    """The endpoints of 2.1.1 that a registered party offers.
+    """Return the endpoints of 2.1.1 that a registered party offers.
 
-    Raises UnsupportedVersion naming what is offered, PartnerError, UnsafeUrl, CannotUseApi.
+    Raises UnsupportedVersion, which names the offered versions, PartnerError, UnsafeUrl, CannotUseApi.
     """
     url, token = party.versions_url or "", party.token or ""
     return (await _details(context, Places.of(url, party.profile, party), token, party.profile))[0]
@@ -149,7 +151,9 @@ async def _get(context: Context, url: str, token: str, profile: Profile) -> msgs
 
 
 async def usable_offer(context: Context, places: Places, token: str, profile: Profile) -> Offer:
-    """The partner's endpoints, with all that are needed. Raises CannotUseApi, UnsupportedVersion, MissingEndpoints."""
+    """Return the partner's endpoints, including all required ones. Raises CannotUseApi, UnsupportedVersion,
+    MissingEndpoints.
+    """
     versions_url = places.versions_url
     require_foreign(context.identity, versions_url)
     try:
@@ -172,7 +176,7 @@ async def usable_offer(context: Context, places: Places, token: str, profile: Pr
 
 
 def require_version(details: VersionDetail) -> None:
-    """Raises UnsupportedVersion for the details of another version: its endpoints mean something else."""
+    """Raise UnsupportedVersion for the details of another version, whose endpoints mean something else."""
     if details.version != VersionNumber.V2_1_1:
         raise UnsupportedVersion(
             f"the version details of 2.1.1 name version {details.version.value[:40]}",

@@ -1,10 +1,10 @@
 """The endpoints that a partner lists, and which of them are used (version_information_endpoint.md).
 
 Rules of this module (docs/spec-choices.md):
-- each entry is read by itself; only what we would call has to be usable, the rest is skipped and noted;
-- a module is listed twice where OCPI 2.2 gives it a ``role``: SENDER for what we pull, RECEIVER for what we push;
-- the fragment of a URL (``#...``) is no part of what is called: it is dropped, and noted;
-- of several URLs of a module, the first usable one counts; an endpoint of the party's profile needs none.
+- each entry is read by itself; only the endpoints that we call have to be usable, others are skipped and noted;
+- OCPI 2.2 lists a module twice, with a ``role``: SENDER for modules that we pull, RECEIVER for modules that we push;
+- the fragment of a URL (``#...``) is not part of a call: it is dropped, and noted;
+- of several URLs of a module the first usable one counts; a module with an endpoint in the party's profile needs none.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ from ocpi_emsp.models import Endpoint, ModuleID, VersionDetail
 from ocpi_emsp.routes import OUTGOING
 
 MOST_ENDPOINTS = 200
-"""Endpoints of a version at most: 2.1.1 has eight modules, vendors add a few, and each request of a party reads all."""
+"""Most endpoints of a version: 2.1.1 has eight modules, vendors add a few, and each request of a party reads all of
+them.
+"""
 _PULLED = frozenset({"locations", "sessions", "cdrs", "tariffs"})
 
 
@@ -38,35 +40,35 @@ class Listed:
     """An entry of the version details."""
 
     module: str
-    """In lower case."""
+    """The module's name, in lower case."""
     url: str
     role: str = ""
-    """That of OCPI 2.2, in upper case."""
+    """The role of OCPI 2.2, in upper case."""
     endpoint: Endpoint | None = None
-    """None: it cannot be read."""
+    """The endpoint; None if it is unreadable."""
     fragment: str = ""
-    """What was dropped of its URL."""
+    """The dropped fragment of its URL."""
 
     @property
     def is_other_side(self) -> bool:
-        """True where it is for the partners that do the opposite of what we do."""
+        """True if it is for partners in the opposite role."""
         wanted = "SENDER" if self.module in _PULLED else "RECEIVER"
         return self.module != ModuleID.CREDENTIALS and self.role in {"SENDER", "RECEIVER"} - {wanted}
 
 
 @frozen
 class Selected:
-    """What becomes of the entries."""
+    """The result of selecting among the entries."""
 
     endpoints: tuple[Endpoint, ...]
-    """One for each module that has a usable one."""
+    """One endpoint for each module with a usable one."""
     unusable: dict[str, OcpiError]
-    """Modules that we would call and cannot, and why."""
+    """Modules that we call and cannot use, with the reason."""
     notes: tuple[str, ...]
 
 
 def read_details(data: msgspec.Raw) -> tuple[VersionDetail, list[Listed]]:
-    """The version details, and all that they list. Raises AnswerUnusable where nothing of it can be read."""
+    """Return the version details, and all entries in them. Raises AnswerUnusable if nothing is readable."""
     answered = unwrap(data)
     try:
         parts = members(answered.document)
@@ -74,7 +76,7 @@ def read_details(data: msgspec.Raw) -> tuple[VersionDetail, list[Listed]]:
         _require_few(documents)
         listed = [_listed(document) for document in documents]
     except (InvalidObject, NotJson, KeyError):
-        return read(VersionDetail, data), []  # it raises, and says why
+        return read(VersionDetail, data), []  # raises, with the reason
     good = [bytes(document) for document, each in zip(documents, listed, strict=True) if each.endpoint is not None]
     if not good or "version" not in parts:
         return read(VersionDetail, data), listed
@@ -96,13 +98,13 @@ def _listed(document: msgspec.Raw) -> Listed:
 
 
 def _require_few(documents: Sequence[msgspec.Raw]) -> None:
-    """Raises AnswerUnusable for more endpoints than a partner can have, before one of them is looked at."""
+    """Raise AnswerUnusable for more endpoints than a partner can have, before any of them is read."""
     if len(documents) > MOST_ENDPOINTS:
         raise AnswerUnusable(f"the details name {len(documents)} endpoints, at most {MOST_ENDPOINTS} are accepted")
 
 
 def select(context: Context, profile: Profile, places: Places, listed: Sequence[Listed]) -> Selected:
-    """Choose the endpoints that are used."""
+    """Select the endpoints to use."""
     needed = _called(context, profile) - {endpoint.identifier.lower() for endpoint in profile.endpoints}
     endpoints, unusable, notes = list[Endpoint](), dict[str, OcpiError](), list[str]()
     for module in dict.fromkeys(each.module for each in listed):
@@ -121,25 +123,27 @@ def select(context: Context, profile: Profile, places: Places, listed: Sequence[
 
 
 def _called(context: Context, profile: Profile) -> set[str]:
-    """The modules that we would call, or that the partner has to offer."""
+    """Return the modules that we call, or that the partner has to offer."""
     matrix = matrix_of(profile, context.matrix)
     return {route.module for route in OUTGOING if route.on(matrix)} | required_modules(context, profile)
 
 
 def required_modules(context: Context, profile: Profile) -> frozenset[str]:
-    """What a partner has to offer: credentials, and the modules of its profile, or of the eMSP's settings."""
+    """Return the modules that a partner has to offer: credentials, and those of its profile, or of the eMSP's
+    settings.
+    """
     wanted = context.required_modules if profile.required_modules is None else profile.required_modules
     return frozenset({ModuleID.CREDENTIALS.value, *(module.lower() for module in wanted)})
 
 
 def missing_modules(context: Context, profile: Profile, endpoints: Iterable[Endpoint]) -> list[str]:
-    """The modules that a partner has to offer, and does not."""
+    """Return the required modules that a partner does not offer."""
     offered = {endpoint.identifier.lower() for endpoint in (*endpoints, *profile.endpoints)}
     return sorted(required_modules(context, profile) - offered)
 
 
 def _fault(context: Context, places: Places, entry: Listed) -> OcpiError | None:
-    """Why an entry cannot be used; None where it can."""
+    """Return why an entry is unusable; None if it is usable."""
     name = f"the URL of {_named(entry.module)}"
     if "://" not in entry.url:
         return AnswerUnusable(f"{name} is not absolute: '{entry.url[:200]}'")
@@ -160,7 +164,7 @@ def _named(module: str) -> str:
 
 
 def _odd(usable: Sequence[Listed]) -> list[str]:
-    """What is odd about the usable entries of a module, the one that is used first."""
+    """Return oddities of the usable entries of a module; the first one is used."""
     first, module = usable[0], usable[0].module[:40]
     urls = {each.url for each in usable if each.is_other_side == first.is_other_side}
     notes = []

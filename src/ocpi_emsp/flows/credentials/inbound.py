@@ -1,14 +1,14 @@
 """The eMSP interface of the credentials module (credentials.md 1).
 
 Rules of this module (docs/spec-choices.md row 19):
-- what may happen when is in the table of states.py: POST when registered and PUT, PATCH, DELETE when not are 405;
-- PATCH merges onto the credentials that are stored and then behaves as PUT;
-- a party keeps its country_code and party_id: they are the owner of everything that it sent;
-- what is over the bounds of bounds.py is refused before we call the partner: it may send the same again;
-- GET answers with the token that the request carried: it is the one that works; with the token A of a registration that
-  is done, it answers with another one, since the party lost the answer;
-- where a partner's API cannot be used, it hears one sentence and the correlation id, whatever lies behind its URLs: we
-  are no scanner of networks for it. The reason is in our log and in an event.
+- the table in states.py says what is allowed when: POST when registered, and PUT, PATCH, DELETE when not, are 405;
+- PATCH merges into the stored credentials and then behaves like PUT;
+- a party's country_code and party_id never change: they are the owner of everything that it sent;
+- a request beyond the bounds of bounds.py is rejected before we call the partner: it may send the same again;
+- GET returns the token that the request carried, since that one works; with the token A of a completed registration it
+  returns another token, since the party lost the response;
+- if a partner's API is unusable, the response has one sentence and the correlation id, whatever its URLs lead to: the
+  eMSP must not act as its network scanner. The reason is in our log and in an event.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _CLAUSE = "credentials.md#21-credentials-object"
 
 
 async def get(incoming: Incoming) -> Response:
-    """Our credentials for this party."""
+    """Return our credentials for this party."""
     token, context = incoming.caller.token, incoming.context
     if is_spent(incoming.caller):
         token = await replaced(context, incoming.caller, incoming.correlation_id)
@@ -49,19 +49,19 @@ async def get(incoming: Incoming) -> Response:
 
 
 async def post(incoming: Incoming) -> Response:
-    """Register: the party brings its credentials and gets ours."""
+    """Register: store the party's credentials and return ours."""
     require(incoming.party.state, PartyChange.THEIR_POST, incoming.party, allow=_allowed(incoming))
     return await _accept(incoming, incoming.accept(Credentials), PartyChange.THEIR_POST, status=201)
 
 
 async def put(incoming: Incoming) -> Response:
-    """Renew credentials and endpoints; the answer has a fresh token."""
+    """Renew credentials and endpoints; the response has a fresh token."""
     require(incoming.party.state, PartyChange.THEIR_PUT, incoming.party, allow=_allowed(incoming))
     return await _accept(incoming, incoming.accept(Credentials), PartyChange.THEIR_PUT)
 
 
 async def patch(incoming: Incoming) -> Response:
-    """Like PUT, with the missing members filled in from the stored credentials."""
+    """Renew like PUT, with missing members taken from the stored credentials."""
     party = incoming.party
     require(party.state, PartyChange.THEIR_PATCH, party, allow=_allowed(incoming))
     stored = Credentials(
@@ -76,11 +76,11 @@ async def patch(incoming: Incoming) -> Response:
 
 
 async def delete(incoming: Incoming) -> Response:
-    """Unregister: the party may register anew with the token that it has; its objects and its profile stay."""
+    """Unregister: the party may register again with its token; its objects and its profile stay."""
     party = incoming.party
     require(party.state, PartyChange.THEIR_DELETE, party, allow=_allowed(incoming))
     async with incoming.context.store.transaction() as tx:
-        if await end_registration(tx, party, incoming.now, incoming.correlation_id):  # else it was ended a moment ago
+        if await end_registration(tx, party, incoming.now, incoming.correlation_id):  # or it was ended a moment ago
             await incoming.emit(tx, PartyUnregistered, party.key)
     return incoming.reply(Stored(Outcome.UPDATED))
 
@@ -110,7 +110,7 @@ async def _accept(incoming: Incoming, theirs: Credentials, change: PartyChange, 
 
 
 async def _record(incoming: Incoming, error: RegistrationFailed) -> None:
-    """Log why the partner's API cannot be used, and journal it for a listener."""
+    """Log why the partner's API is unusable, and journal it for a listener."""
     context, party, correlation_id = incoming.context, incoming.party, incoming.correlation_id
     logs.warning("party.unusable", party=party, error=error, correlation_id=correlation_id)
     async with context.store.transaction() as tx:
@@ -119,6 +119,6 @@ async def _record(incoming: Incoming, error: RegistrationFailed) -> None:
 
 
 def _allowed(incoming: Incoming) -> list[str]:
-    """The methods that this party may use instead, of those that the matrix switches on."""
+    """Return the methods that this party may use instead, as far as the matrix switches them on."""
     methods = ("GET",) if is_spent(incoming.caller) else _METHODS.get(incoming.party.state, ("GET", "POST"))
     return [method for method in methods if route(f"credentials.{method.lower()}").on(incoming.matrix)]

@@ -1,4 +1,4 @@
-"""Versions and version details (version_information_endpoint.md), generated from what is really mounted."""
+"""Versions and version details (version_information_endpoint.md), generated from the mounted routes."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ocpi_emsp.wire import Response
 
 
 async def versions(incoming: Incoming) -> Response:
-    """The versions that we offer: 2.1.1."""
+    """Return the versions that we offer: 2.1.1."""
     offered = Version(version=VersionNumber.V2_1_1, url=f"{incoming.context.identity.url}/{VERSION}")
     return incoming.answer(encode([offered]))
 
 
 async def version_details(incoming: Incoming) -> Response:
-    """Our endpoints, with a slash at their end unless the party's profile says otherwise.
+    """Return our endpoints, with a trailing slash unless the party's profile says otherwise.
 
-    So those that join a URL with what lies below it keep the module; those that concatenate double the slash, which is
+    With it, clients that resolve relative URLs keep the module; clients that concatenate double the slash, which is
     read as one.
     """
     url, slash = incoming.context.identity.endpoint, "/" if incoming.party.profile.announce_slash else ""
@@ -30,6 +30,6 @@ async def version_details(incoming: Incoming) -> Response:
 
 
 def mounted(matrix: SupportMatrix) -> list[str]:
-    """The modules with at least one route from the CPO that is on."""
+    """Return the modules with at least one route from the CPO that is switched on."""
     on = {route.module for route in INCOMING if route.on(matrix)}
     return [module for module in MODULES if module in on]

@@ -1,8 +1,9 @@
-"""Our credentials, as a partner gets them, and what is remembered of them (credentials.md 2.1).
+"""Our credentials as sent to a partner, and what is stored of them (credentials.md 2.1).
 
 Rules of this module (docs/how-to/credentials.md, docs/how-to/extensions.md):
-- they hold what the eMSP is given, and the extensions of the eMSP and of the party's profile;
-- what a partner got last is stored with it, but for the token, so that a renewal by another process can repeat it.
+- they have the eMSP's identity, and the extensions of the eMSP and of the party's profile;
+- the last credentials sent to a partner are stored with it, without the token, so that another process can repeat them
+  in a renewal.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ocpi_emsp.models import Credentials
 
 
 def our_credentials(context: Context, profile: Profile, token: str) -> bytes:
-    """What a partner with this profile gets to call us with ``token``."""
+    """Return the credentials with which a partner with this profile calls us, using ``token``."""
     identity = context.identity
     ours = Credentials(
         token=token,
@@ -32,7 +33,7 @@ def our_credentials(context: Context, profile: Profile, token: str) -> bytes:
 
 
 def sent_credentials(context: Context) -> SentCredentials:
-    """What is remembered of credentials that a partner got just now."""
+    """Return what is stored of the credentials that were just sent to a partner."""
     identity = context.identity
     extensions = identity.credentials_extensions
     return SentCredentials(

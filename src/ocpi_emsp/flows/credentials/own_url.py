@@ -1,4 +1,4 @@
-"""Which URLs are our own: a token of a partner never goes there."""
+"""Which URLs are our own: a partner's token is never sent there."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from ocpi_emsp.flows.core.settings import Identity
 
 
 def require_foreign(identity: Identity, url: str) -> None:
-    """Raises CannotUseApi for a URL of ours: we would do the handshake with ourselves."""
+    """Raise CannotUseApi for one of our own URLs: the handshake would be with ourselves."""
     if is_our_url(identity, url):
         message = f"{url[:200]} is our own URL: provide the versions URL of the partner"
         raise CannotUseApi(message, said="a URL of yours is our own")
 
 
 def is_our_url(identity: Identity, url: str) -> bool:
-    """True for our versions, our version details and what lies below them, and our base."""
+    """Return True for our versions, our version details and URLs below them, and our base."""
     try:
         if not same_origin(identity.url, url):
             return False
         path, base = urlsplit(url).path.rstrip("/"), urlsplit(identity.url).path.rstrip("/")
-    except ValueError:  # it is no URL; the call to it raises
+    except ValueError:  # it is not a URL; the call to it raises
         return False
     details = urlsplit(identity.endpoint("")).path.rstrip("/")
     return path in (base, f"{base}/versions", details) or path.startswith(f"{details}/")

@@ -1,10 +1,10 @@
-"""Where the URLs that a partner names may lie: its token, and our drivers' data, go along with each call.
+"""Where the URLs that a partner names may lie: each call carries its token and our drivers' data.
 
 Rules of this module (docs/reference/profiles.md, docs/explanation/security.md):
-- a URL lies on the origin of the versions URL, on one where a URL of the party lay when it was accepted, or on a host
-  of its profile (``hosts``); whatever the url policy allows beside;
-- once ``hosts`` are set, a party that was registered may move its versions URL to them alone;
-- endpoints that were set by hand are ours, and so is a versions URL that the backend gives.
+- a URL must be on the origin of the versions URL, on an origin of the party's accepted URLs, or on a host of its
+  profile (``hosts``), whatever else the URL policy allows;
+- once ``hosts`` are set, a registered party may only move its versions URL to one of them;
+- endpoints that were set by hand are trusted, and so is a versions URL that the backend provides.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ocpi_emsp.models import Endpoint
 from ocpi_emsp.url_policy import split_url, without_user_information
 
 _NAMED = 10
-"""Versions or modules that a message names; the others are counted."""
+"""Versions or modules that a message names; others are counted."""
 
 
 @frozen
@@ -34,37 +34,37 @@ class Places:
     accepted: tuple[str, ...] = ()
     """URLs of the party that were accepted before."""
     by_partner: bool = False
-    """The partner named the versions URL, and not the backend."""
+    """True if the partner, not the backend, named the versions URL."""
 
     @classmethod
     def of(cls, versions_url: str, profile: Profile, party: Party | None = None, *, by_partner: bool = False) -> Places:
-        """Those of a party, which may be known already."""
+        """Return the places of a party, which may already be known."""
         known = (party.versions_url or "", *(each.url for each in party.endpoints)) if party is not None else ()
         return cls(versions_url, profile.hosts, tuple(filter(None, known)), by_partner)
 
     def require_versions_url(self) -> None:
-        """Raises UnsafeUrl where a party that has ``hosts`` moves to another one."""
+        """Raise UnsafeUrl if a party with ``hosts`` moves to another one."""
         if self.by_partner and self.hosts and self.accepted and not self._is_known(self.versions_url):
             raise _elsewhere(self.versions_url, "its host is none of the party's hosts")
 
     def moved(self) -> list[str]:
-        """The note on a versions URL that the partner moved to another origin."""
+        """Return the note on a versions URL that the partner moved to another origin."""
         before = self.accepted[0] if self.by_partner and self.accepted else self.versions_url
         if _is_same_origin(before, self.versions_url):
             return []
         return [f"the versions URL moved to another origin, it was {without_user_information(before)[:200]}"]
 
     def require(self, url: str) -> None:
-        """Raises UnsafeUrl for a URL that lies elsewhere."""
+        """Raise UnsafeUrl for a URL elsewhere."""
         if not self.holds(url):
             raise _elsewhere(url, "it lies on another origin than the versions URL")
 
     def holds(self, url: str) -> bool:
-        """True where the URL may be called."""
+        """Return True if the URL may be called."""
         return _is_same_origin(self.versions_url, url) or self._is_known(url)
 
     def other_hosts(self, urls: Iterable[str]) -> list[str]:
-        """The hosts of those URLs that lie elsewhere, each once."""
+        """Return the hosts of the URLs elsewhere, each once."""
         hosts = (_host(url) for url in urls if not self.holds(url))
         return sorted({host for host in hosts if host is not None})
 
@@ -73,7 +73,7 @@ class Places:
 
 
 def allowable_hosts(context: Context, places: Places, urls: Iterable[str]) -> list[str]:
-    """The hosts of URLs that lie elsewhere, and that the url policy allows to call."""
+    """Return the hosts of URLs elsewhere that the URL policy allows to call."""
     return places.other_hosts(url for url in urls if _is_allowed(context, url))
 
 
@@ -86,7 +86,7 @@ def _is_allowed(context: Context, url: str) -> bool:
 
 
 def elsewhere(versions_url: str, endpoints: Iterable[Endpoint]) -> list[str]:
-    """What is odd where endpoints do not lie on the server of the versions URL: the token goes there, too."""
+    """Return oddities of endpoints that are not on the server of the versions URL, to which the token is sent, too."""
     away: dict[str, list[str]] = {}
     for endpoint in endpoints:
         if not same_origin(versions_url, endpoint.url):
@@ -95,7 +95,7 @@ def elsewhere(versions_url: str, endpoints: Iterable[Endpoint]) -> list[str]:
 
 
 def few_of(names: Iterable[str]) -> str:
-    """The first of some names, and how many there are beyond them."""
+    """Return the first of some names, and the number of further ones."""
     listed = [name[:40] for name in names]
     more = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
     return ", ".join(listed[:_NAMED]) + more if listed else "none"

@@ -1,10 +1,10 @@
-"""The first credentials handshake, both ways, and what a partner's renewal sets off (credentials.md 1 and 3).
+"""The first credentials handshake, in both directions, and the effects of a partner's renewal (credentials.md 1 and 3).
 
 Rules of this module (docs/spec-choices.md row 19, docs/how-to/credentials.md):
-- what happens to a party goes through the table of states.py;
+- every change of a party goes through the table of states.py;
 - our token is stored before our POST, since the partner calls back with it before it answers;
-- a handshake that fails leaves what was there before, and one whose process dies leaves a placeholder that is swept;
-- a handshake never takes the place of a registration, nor makes us our own partner.
+- a failed handshake leaves the previous state; one whose process dies leaves a placeholder, which is deleted later;
+- a handshake never replaces a registration, nor makes us our own partner.
 """
 
 from __future__ import annotations
@@ -53,13 +53,14 @@ from ocpi_emsp.routes import outgoing
 from ocpi_emsp.wire import authorization
 
 _CROSSINGS = 3
-"""How often a partner's new token is tried, where another one was received meanwhile: two renewals cross, not more."""
+"""How often a partner's new token is tried if another one was received meanwhile: at most two renewals cross."""
 
 
 async def invite(
     context: Context, country_code: str, party_id: str, profile: Profile, expires: timedelta | None = None
 ) -> tuple[str, datetime]:
-    """Token A for a CPO that shall register with us, and when it expires; an earlier one of the same CPO stops working.
+    """Return a token A for a CPO that will register with us, and when it expires; an earlier one of the same CPO stops
+    working.
 
     Raises AlreadyRegistered; InvalidObject for our own identity; TypeError or ValueError for ``expires``.
     """
@@ -91,7 +92,7 @@ async def register(context: Context, versions_url: str, token_a: str, profile: P
     """Run the handshake towards a partner with the token that it gave us.
 
     Raises CannotUseApi, UnsupportedVersion, MissingEndpoints, PartnerError, NotSupported, AlreadyRegistered, ValueError
-    for an empty token; nothing is left behind then.
+    for an empty token; nothing is stored then.
     """
     if not token_a.strip():
         raise ValueError("invalid token_a: expected the token that the CPO gave, found an empty one")
@@ -106,7 +107,7 @@ async def register(context: Context, versions_url: str, token_a: str, profile: P
         theirs = await _posted(context, offer, token_a, token_b, profile)
         pending = evolve(pending, sent=sent_credentials(context))
         party, event = await _complete(context, pending, theirs, offer)
-    except BaseException:  # cancelled, too
+    except BaseException:  # also if cancelled
         require(pending.state, PartyChange.OUR_POST_FAILED, pending)
         async with context.store.transaction() as tx:
             await delete_party(tx, pending)
@@ -116,7 +117,7 @@ async def register(context: Context, versions_url: str, token_a: str, profile: P
 
 
 async def _begin(context: Context, versions_url: str, profile: Profile) -> tuple[Party, str]:
-    """A placeholder party with our token, so that the partner can read our versions before we know its name."""
+    """Store a placeholder party with our token, so that the partner can read our versions before we know its name."""
     now, token = context.clock.now(), token_to_issue(context)
     pending = Party(
         country_code="",
@@ -132,26 +133,26 @@ async def _begin(context: Context, versions_url: str, profile: Profile) -> tuple
 
 
 async def _posted(context: Context, offer: Offer, token_a: str, token_b: str, profile: Profile) -> Credentials:
-    """What the partner answers to our POST. Raises PartnerError."""
+    """Return the partner's response to our POST. Raises PartnerError."""
     body = our_credentials(context, profile, token_b)
     url = offer.url(ModuleID.CREDENTIALS)
     request = outgoing_request("POST", url, token_a, profile, body)
     theirs = read(Credentials, (await ask(context, request)).data)
-    authorization(theirs.token, as_base64=profile.base64_token)  # what cannot be sent is refused here
+    authorization(theirs.token, as_base64=profile.base64_token)  # rejects a token that cannot be sent
     if _is_us(context, theirs.country_code, theirs.party_id):
         raise AnswerUnusable(f"{url} answered with our own country_code and party_id", method="POST", url=url)
     return theirs
 
 
 async def _complete(context: Context, pending: Party, theirs: Credentials, offer: Offer) -> tuple[Party, Entry | None]:
-    """The registered party in the place of the placeholder, and the event. Raises AlreadyRegistered."""
+    """Return the registered party, which replaces the placeholder, and the event. Raises AlreadyRegistered."""
     party = evolve(with_credentials(pending, theirs), endpoints=offer.endpoints)
     async with context.store.transaction() as tx:
         known = await find_party(tx, party.country_code, party.party_id)
         party = evolve(party, state=after(standing(known), PartyChange.OUR_POST_ANSWERED, party))
         if known is not None:
             profile = _kept(known, party.profile)
-            if known.state is PartyState.UNREGISTERED:  # what was set for it before it ended its registration
+            if known.state is PartyState.UNREGISTERED:  # set before it ended its registration
                 profile = evolve(profile, base64_token=profile.base64_token or known.profile.base64_token)
             party = evolve(party, profile=profile, seen_owners=known.seen_owners)
         await delete_party(tx, pending)
@@ -162,7 +163,7 @@ async def _complete(context: Context, pending: Party, theirs: Credentials, offer
 
 
 def _kept(known: Party, asked: Profile) -> Profile:
-    """The profile of a party that was invited before, with the settings that are given now."""
+    """Return the profile of a party that was invited before, with the settings that are given now."""
     required = known.profile.required_modules if asked.required_modules is None else asked.required_modules
     return evolve(
         known.profile,
@@ -189,11 +190,11 @@ async def accept_credentials(
     correlation_id: str,
     presented: str,
 ) -> bytes:
-    """What a partner's POST, PUT or PATCH sets off: its endpoints are read, it gets our credentials with a fresh token.
+    """Handle a partner's POST, PUT or PATCH: read its endpoints, and return our credentials with a fresh token.
 
-    ``presented`` is the token of its request: the one with which it registers is remembered.
+    ``presented`` is the token of its request: the one with which it registers is stored.
 
-    Raises RegistrationFailed: what was there before stays; MethodNotAllowed where the table refuses it by now.
+    Raises RegistrationFailed: the previous state stays; MethodNotAllowed if the table no longer allows the change.
     """
     _require_sendable(theirs.token, party)
     token, seen, context = token_to_issue(context), party.token, inbound(context)
@@ -206,7 +207,7 @@ async def accept_credentials(
                 raise MethodNotAllowed(
                     f"another request registered {party} meanwhile, or ended its registration", allow=allow
                 )
-            if current.token != seen:  # a renewal of ours crossed this one: is this one's token still good?
+            if current.token != seen:  # a renewal of ours crossed this one: is this one's token still valid?
                 seen = current.token
                 continue
             state, now = after(current.state, change, party, allow=allow), context.clock.now()
@@ -229,7 +230,7 @@ async def accept_credentials(
 
 
 def _require_sendable(token: str, party: Party) -> None:
-    """Raises CannotUseApi for a token that no header can hold; that says nothing of what lies behind a URL."""
+    """Raise CannotUseApi for a token that a header cannot hold; this reveals nothing about a URL."""
     try:
         authorization(token, as_base64=party.profile.base64_token)
     except AnswerUnusable as error:
@@ -237,7 +238,9 @@ def _require_sendable(token: str, party: Party) -> None:
 
 
 def _registering_with(party: Party, token: str, now: datetime) -> Party:
-    """The party with the token of its POST alone in use. It is remembered, unless the party began with another one."""
+    """Return the party with only the token of its POST in use. The token is stored, unless the party began with another
+    one.
+    """
     used = token_hash(token)
     issued = tuple(evolve(each, registered_at=now) for each in party.issued if each.sha256 == used)
     first = party.token_a if party.state is PartyState.UNREGISTERED else None
@@ -245,7 +248,7 @@ def _registering_with(party: Party, token: str, now: datetime) -> Party:
 
 
 async def fetch_credentials(context: Context, party: Party) -> Credentials:
-    """GET the credentials object at the partner."""
+    """GET the credentials object from the partner."""
     url = url_of(context, party, outgoing("credentials.get"))
     request = outgoing_request("GET", url, party.token or "", party.profile)
     return read(Credentials, (await ask(context, request, party)).data)

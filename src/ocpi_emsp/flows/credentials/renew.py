@@ -1,11 +1,11 @@
-"""The life of a registration: who is registered, new endpoints, fresh tokens, the end (credentials.md 1.2 to 1.4).
+"""The life of a registration: listing parties, new endpoints, fresh tokens, the end (credentials.md 1.2 to 1.4).
 
 Rules of this module (docs/spec-choices.md row 19, docs/how-to/credentials.md):
-- what happens to a party goes through the table of states.py;
+- every change of a party goes through the table of states.py;
 - our fresh token is stored before it is sent, since the partner calls back with it before it answers;
-- a renewal that the partner refuses leaves what was there before; one whose answer is lost, or cannot be read, leaves
-  both tokens of ours valid: the partner may have accepted the new one, and its next request shows whether it did;
-- where two renewals cross, ours and the partner's or two of ours, the newer of the partner's two tokens counts.
+- a renewal that the partner rejects leaves the previous state; one whose response is lost or unreadable leaves both of
+  our tokens valid: the partner may have accepted the new one, and its next request shows whether it did;
+- if two renewals cross, ours and the partner's or two of ours, the newer of the partner's two tokens counts.
 """
 
 from __future__ import annotations
@@ -55,16 +55,19 @@ from ocpi_emsp.routes import outgoing
 from ocpi_emsp.wire import authorization
 
 _CROSSINGS = 3
-"""How often the token of an answer is compared with the stored one: renewals of both sides cross, not many more."""
+"""How often the token of a response is compared with the stored one: renewals of both sides cross, rarely more."""
 _PAUSES = (0.05, 0.2, 0.5, 0.0)
-"""Seconds after each look whether two tokens that crossed both work: a partner's own renewal ends within a few
-requests; for one that accepts old tokens for a time, waiting longer shows nothing."""
+"""Seconds after each check whether two crossed tokens both work: a partner's own renewal ends within a few requests;
+for a partner that accepts old tokens for a time, waiting longer shows nothing.
+"""
 
-# --- who is registered ----------------------------------------------------------------------------------------------
+# --- listing parties ------------------------------------------------------------------------------------------------
 
 
 async def list_parties(context: Context, limit: int, after: int) -> list[Party]:
-    """Parties, oldest first, ``after`` a party's ``sequence``; not the placeholders of handshakes under way."""
+    """Return parties, oldest first, ``after`` a party's ``sequence``; without the placeholders of handshakes in
+    progress.
+    """
     found, read_on = list[Party](), reader(context, Kind.PARTY, (None, None))
     while len(found) < limit and (records := await read_on(limit - len(found), after)):
         after = records[-1].sequence
@@ -75,14 +78,14 @@ async def list_parties(context: Context, limit: int, after: int) -> list[Party]:
 
 
 async def get(context: Context, country_code: str, party_id: str) -> Party | None:
-    """The party, or None."""
+    """Return the party, or None."""
     async with context.store.transaction(read_only=True) as tx:
         party = await find_party(tx, country_code, party_id)
     return None if party is None else with_expiry(context, party)
 
 
 def standing(party: Party | None) -> Standing:
-    """Where a partner is in its life."""
+    """Return the state of a partner, or UNKNOWN."""
     return UNKNOWN if party is None else party.state
 
 
@@ -96,9 +99,9 @@ async def rotate(context: Context, country_code: str, party_id: str) -> Party:
 
 
 async def update(context: Context, country_code: str, party_id: str, versions_url: str | None) -> Party:
-    """Read a party's endpoints again, at its new URL where it has one, and renew the credentials there.
+    """Read a party's endpoints again, at its new URL if it has one, and renew the credentials there.
 
-    Raises what :func:`update_credentials` raises, and RegistrationFailed before anything is sent.
+    Raises the errors of :func:`update_credentials`, and RegistrationFailed before anything is sent.
     """
     context = outbound(context.correlated())
     party = await load_party(context, country_code, party_id)
@@ -110,7 +113,7 @@ async def update(context: Context, country_code: str, party_id: str, versions_ur
 
 
 def renewal_method(context: Context, party: Party) -> str:
-    """PUT, or PATCH where the party's matrix has only that. Raises NotSupported."""
+    """Return PUT, or PATCH if the party's matrix only has that. Raises NotSupported."""
     matrix = matrix_of(party.profile, context.matrix)
     for method in ("PUT", "PATCH"):
         if outgoing(f"credentials.{method.lower()}").on(matrix):
@@ -119,11 +122,11 @@ def renewal_method(context: Context, party: Party) -> str:
 
 
 async def update_credentials(context: Context, party: Party, method: str, offer: Offer | None = None) -> Party:
-    """PUT or PATCH our credentials with a fresh token, and take the partner's answer and endpoints.
+    """PUT or PATCH our credentials with a fresh token, and store the partner's response and endpoints.
 
-    ``offer`` are the endpoints that were read just now, where they may have changed. Our old token works until the new
-    one is first used. Raises NotSupported, NotRegistered, PartnerError, and, without an ``offer``, what is wrong with
-    the partner's endpoints: then the credentials are renewed, and the endpoints are those of before.
+    ``offer`` are the endpoints that were just read, if they may have changed. Our old token works until the new one is
+    first used. Raises NotSupported, NotRegistered, PartnerError, and, without an ``offer``, the fault of the partner's
+    endpoints: then the credentials are renewed, and the previous endpoints stay.
     """
     context = outbound(context.correlated())
     known = party if offer is None else evolve(party, endpoints=offer.endpoints)
@@ -133,14 +136,14 @@ async def update_credentials(context: Context, party: Party, method: str, offer:
     try:
         called = begun if offer is None else evolve(begun, endpoints=offer.endpoints)
         theirs = await _exchanged(context, called, method, token)
-    except BaseException as error:  # cancelled, too
+    except BaseException as error:  # also if cancelled
         await _undo(context, before, begun, token, was_refused=_was_refused(error))
         raise
     return await _finish(context, begun, token, theirs, offer)
 
 
 async def _begin(context: Context, party: Party, token: str) -> tuple[Party, Party]:
-    """Our fresh token works from now on, beside the one in use: the party as it is stored before that, and after."""
+    """Make our fresh token valid beside the one in use; return the party as stored before and after that."""
     now = context.clock.now()
     async with context.store.transaction() as tx:
         current = await _current(tx, party, PartyChange.OUR_PUT)
@@ -150,28 +153,30 @@ async def _begin(context: Context, party: Party, token: str) -> tuple[Party, Par
 
 
 class _OfAnotherParty(AnswerUnusable):
-    """Credentials of another party: our fresh token is in the wrong hands."""
+    """Credentials of another party: our fresh token was sent to the wrong party."""
 
 
 async def _exchanged(context: Context, party: Party, method: str, token: str) -> Credentials:
-    """What the partner answers. Raises PartnerError."""
+    """Return the partner's response. Raises PartnerError."""
     body = our_credentials(context, party.profile, token)
     theirs = read(Credentials, (await _call(context, party, method, body)).data)
     if (theirs.country_code.upper(), theirs.party_id.upper()) != party.owner:
         raise _OfAnotherParty(f"{party} answered with the credentials of {theirs.country_code}-{theirs.party_id}")
-    authorization(theirs.token, as_base64=party.profile.base64_token)  # what cannot be sent is refused here
+    authorization(theirs.token, as_base64=party.profile.base64_token)  # rejects a token that cannot be sent
     return theirs
 
 
 async def _call(context: Context, party: Party, method: str, body: bytes = b"") -> Envelope:
-    """A call of the party's credentials endpoint, at the very URL that it gave us. Raises what ``call.call`` raises."""
+    """Call the party's credentials endpoint, at exactly the URL that it gave us. Raises the errors of ``call.call``."""
     url = require(context, party, outgoing(f"credentials.{method.lower()}"))
     request = outgoing_request(method, url, party.token or "", party.profile, body)
     return await ask(context, request, party)
 
 
 def _was_refused(error: BaseException) -> bool:
-    """True where the partner refused, is another one, or received nothing; False where it may have our new token."""
+    """Return True if the partner rejected it, is another party, or received nothing; False if it may have our new
+    token.
+    """
     if isinstance(error, PartnerRefused):
         return error.answered_code is not None or 400 <= error.answered_http < 500
     if isinstance(error, _OfAnotherParty):
@@ -180,7 +185,7 @@ def _was_refused(error: BaseException) -> bool:
 
 
 async def _undo(context: Context, before: Party, begun: Party, token: str, *, was_refused: bool) -> None:
-    """What was there before; our fresh token stays beside it where the partner may have accepted it."""
+    """Restore the previous state; our fresh token stays as well if the partner may have accepted it."""
     if not was_refused:
         logs.warning("party.renewal_unknown", party=before, correlation_id=context.correlation_id)
         return
@@ -194,7 +199,7 @@ async def _undo(context: Context, before: Party, begun: Party, token: str, *, wa
 
 
 async def _finish(context: Context, begun: Party, token: str, theirs: Credentials, offer: Offer | None) -> Party:
-    """Both sides have fresh tokens by now, whatever becomes of the endpoints. Raises RegistrationFailed."""
+    """Store the fresh tokens of both sides, whatever becomes of the endpoints. Raises RegistrationFailed."""
     offered = begun.endpoints if offer is None else offer.endpoints
     async with context.store.transaction() as tx:
         current = await _current(tx, begun, PartyChange.OUR_PUT_ANSWERED)
@@ -214,7 +219,7 @@ async def _finish(context: Context, begun: Party, token: str, theirs: Credential
 
 
 async def _with_offer(context: Context, party: Party, theirs: Credentials, before: Offer | None) -> Party:
-    """The party with the endpoints that it has now: at the URL of its credentials, or where they were read ``before``.
+    """Return the party with its current endpoints: at the URL of its credentials, or as read ``before``.
 
     Raises RegistrationFailed.
     """
@@ -228,7 +233,7 @@ async def _with_offer(context: Context, party: Party, theirs: Credentials, befor
         offer = before
     async with context.store.transaction() as tx:
         current = await _current(tx, party, PartyChange.OUR_PUT_ANSWERED)
-        if current.token != party.token:  # it was renewed again meanwhile: what that one brought is newer
+        if current.token != party.token:  # it was renewed again meanwhile: that renewal is newer
             return current
         updated = evolve(current, endpoints=offer.endpoints, versions_url=offer.versions_url)
         await put_party(tx, updated, context.clock.now(), context.correlation_id)
@@ -237,7 +242,7 @@ async def _with_offer(context: Context, party: Party, theirs: Credentials, befor
 
 
 async def _settle_crossing(context: Context, party: Party, theirs: Credentials) -> Party:
-    """Another renewal crossed our PUT, so the partner gave us two tokens: the newer one counts."""
+    """Resolve two crossed renewals, in which the partner gave us two tokens: the newer one counts."""
     logs.warning("party.renewals_crossed", party=party, correlation_id=context.correlation_id)
     for _ in range(_CROSSINGS):
         offer = await _offer_if_newer(context, party, theirs)
@@ -245,7 +250,7 @@ async def _settle_crossing(context: Context, party: Party, theirs: Credentials) 
             current = await _current(tx, party, PartyChange.OUR_PUT_ANSWERED)
             if offer is None:
                 return current
-            if current.token != party.token:  # another renewal: is the token of our answer newer than its one, too?
+            if current.token != party.token:  # another renewal: is our response's token newer than its token, too?
                 party = current
                 continue
             updated = evolve(with_credentials(current, theirs), endpoints=offer.endpoints)
@@ -257,9 +262,9 @@ async def _settle_crossing(context: Context, party: Party, theirs: Credentials) 
 
 
 async def _offer_if_newer(context: Context, party: Party, theirs: Credentials) -> Offer | None:
-    """The partner's endpoints where the token of its answer is newer than the stored one, or that cannot be known.
+    """Return the partner's endpoints if the token of its response is newer than the stored one, or if that is unknown.
 
-    The stored one is tried first: where it is the newer one, its use ends the other. As long as both open the API, the
+    The stored one is tried first: if it is the newer one, its use ends the other. As long as both open the API, the
     partner may still be in the middle of its own renewal.
     """
     offer: Offer | None = None
@@ -273,7 +278,7 @@ async def _offer_if_newer(context: Context, party: Party, theirs: Credentials) -
 
 
 async def _offer_with(context: Context, versions_url: str, token: str, party: Party) -> Offer | None:
-    """The endpoints that this token opens, or None."""
+    """Return the endpoints that this token opens, or None."""
     with suppress(RegistrationFailed):
         places = Places.of(versions_url, party.profile, party, by_partner=True)
         return await usable_offer(context, places, token, party.profile)
@@ -281,7 +286,7 @@ async def _offer_with(context: Context, versions_url: str, token: str, party: Pa
 
 
 def with_credentials(party: Party, theirs: Credentials) -> Party:
-    """The party, registered, with the credentials that it gave us."""
+    """Return the party, registered, with the credentials that it gave us."""
     return evolve(
         party,
         country_code=theirs.country_code.upper(),
@@ -294,7 +299,7 @@ def with_credentials(party: Party, theirs: Credentials) -> Party:
 
 
 async def _current(tx: Transaction, party: Party, change: PartyChange) -> Party:
-    """The party as it is stored now. Raises NotRegistered where it was unregistered meanwhile."""
+    """Return the party as it is stored now. Raises NotRegistered if it was unregistered meanwhile."""
     current = await find_party(tx, party.country_code, party.party_id)
     after(standing(current), change, party)
     if current is None:
@@ -306,7 +311,7 @@ async def _current(tx: Transaction, party: Party, change: PartyChange) -> Party:
 
 
 async def unregister(context: Context, party: Party) -> None:
-    """DELETE our credentials at the partner and forget it. Raises NotSupported, NotRegistered, PartnerError."""
+    """DELETE our credentials at the partner and delete the party. Raises NotSupported, NotRegistered, PartnerError."""
     may(party.state, PartyChange.OUR_DELETE, party)
     context = outbound(context.correlated())
     await _call(context, party, "DELETE")
@@ -314,7 +319,7 @@ async def unregister(context: Context, party: Party) -> None:
 
 
 async def unregister_party(context: Context, country_code: str, party_id: str, *, tell: bool) -> None:
-    """End a registration, or take back an invitation. Raises NotSupported, NotRegistered, PartnerError."""
+    """End a registration, or withdraw an invitation. Raises NotSupported, NotRegistered, PartnerError."""
     party = await load_party(context, country_code, party_id)
     if not tell:
         may(party.state, PartyChange.FORGOTTEN, party)
@@ -327,7 +332,7 @@ async def unregister_party(context: Context, country_code: str, party_id: str, *
 
 
 async def _forget(context: Context, party: Party) -> Entry | None:
-    """The event for ``deliver``: no listener is notified of a withdrawn invitation, nor twice of one end."""
+    """Return the event for ``deliver``; None for a withdrawn invitation, and if the end was reported before."""
     async with context.store.transaction() as tx:
         current = await find_party(tx, party.country_code, party.party_id)
         await delete_party(tx, party)
@@ -337,7 +342,7 @@ async def _forget(context: Context, party: Party) -> Entry | None:
 
 
 async def sweep(context: Context) -> None:
-    """Delete what handshakes left behind whose process died: placeholders that are older than any handshake lasts."""
+    """Delete placeholders that are older than any handshake lasts: their process died."""
     until = context.clock.now() - context.limits.credentials.handshake_timeout
     query = Query(kind=Kind.PARTY, country_code="", received_to=until, limit=100, count=False)
     async with context.store.transaction(read_only=True) as tx:

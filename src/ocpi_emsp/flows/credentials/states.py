@@ -1,9 +1,9 @@
-"""Where a partner is in its life, and what may happen to it then: one table.
+"""The state of a partner, and what may happen in each state: one table.
 
 Rules of this module (credentials.md 1 and 3; docs/spec-choices.md row 19):
 - every change of a party's state goes through :data:`TRANSITIONS`; docs/how-to/credentials.md draws it from here;
-- what is refused is in the table too, with the reason: nothing is left to the order in which things happen;
-- a renewal, ours or theirs, that fails leaves the state, and a party's first handshake that fails leaves none.
+- forbidden changes are in the table too, with the reason: nothing depends on the order of events;
+- a failed renewal, by either side, leaves the state; a failed first handshake leaves no party.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class PartyChange(Enum):
 
 
 class Refused(Enum):
-    """Why something may not happen."""
+    """Why a change is forbidden."""
 
     UNKNOWN_TOKEN = "401: it has no token"
     READING_ONLY = "401: this token only reads our versions"
@@ -45,7 +45,7 @@ class Refused(Enum):
 
 
 class UnknownParty(Enum):
-    """A partner that is not known, or not any more."""
+    """A partner that is unknown, or no longer known."""
 
     UNKNOWN = "unknown"
 
@@ -58,7 +58,7 @@ TRANSITIONS: Mapping[Standing, Mapping[PartyChange, Standing | Refused]] = {
     UNKNOWN: {
         _C.INVITED: _S.INVITED,
         _C.OUR_POST: _S.REGISTERING,
-        # The answer to our POST names the party; until then there was a placeholder.
+        # The response to our POST names the party; until then there was a placeholder.
         _C.OUR_POST_ANSWERED: _S.REGISTERED,
         _C.OUR_POST_FAILED: UNKNOWN,
         _C.THEIR_POST: _R.UNKNOWN_TOKEN,
@@ -132,13 +132,13 @@ TRANSITIONS: Mapping[Standing, Mapping[PartyChange, Standing | Refused]] = {
         _C.FORGOTTEN: UNKNOWN,
     },
 }
-"""The standing after a change, or why it may not happen; every change is in every row."""
+"""The state after a change, or why it is forbidden; every change is in every row."""
 
 
 def after(
     standing: Standing, change: PartyChange, who: object, *, allow: Sequence[str] = ("GET", "POST")
 ) -> PartyState:
-    """The state that a party has after a change that leaves it known. Raises what :func:`require` raises."""
+    """Return the state after a change that leaves the party known. Raises the errors of :func:`require`."""
     state = require(standing, change, who, allow=allow)
     if not isinstance(state, PartyState):
         raise NotRegistered(f"{who} is no longer known")
@@ -148,10 +148,10 @@ def after(
 def require(
     standing: Standing, change: PartyChange, who: object, *, allow: Sequence[str] = ("GET", "POST")
 ) -> Standing:
-    """The standing after a change. Raises the error of its refusal.
+    """Return the state after a change. Raises the error of a forbidden one.
 
-    That is MethodNotAllowed or NotAuthenticated for what a party asks, AlreadyRegistered or NotRegistered for what we
-    want to do. ``allow`` are the methods that the party may use instead.
+    That is MethodNotAllowed or NotAuthenticated for a party's request, AlreadyRegistered or NotRegistered for our own
+    action. ``allow`` are the methods that the party may use instead.
     """
     outcome = TRANSITIONS[standing][change]
     if isinstance(outcome, Refused):

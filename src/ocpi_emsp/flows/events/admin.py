@@ -1,8 +1,7 @@
-"""Administration of the outbox: pending events and dead letters are listed, shown, and tried again.
+"""Administration of the outbox: list, show and retry pending events and dead letters.
 
 Rules of this module:
-- a dead letter that is tried again goes back to its place: it comes before what its object has waiting, and after what
-  was delivered meanwhile;
+- a retried dead letter returns to its place: before its object's waiting events, and after those delivered meanwhile;
 - it waits while the object's next event is leased.
 """
 
@@ -18,7 +17,7 @@ from ocpi_emsp.flows.events.journal import is_due, page, select
 from ocpi_emsp.ports import DEAD, EVENT, PARKED, RELAY, Entry, Key
 
 Topic: TypeAlias = Literal["event", "relay"]
-"""For whom an event waits: the listeners of this library's processes, or a relay."""
+"""What an event waits for: the listeners of this library's processes, or a relay."""
 
 _ALIVE = {dead: topic for topic, dead in DEAD.items()}
 
@@ -29,27 +28,27 @@ class PendingEvent:
 
     id: str
     name: str
-    """The event's class, such as ``SessionReceived``."""
+    """The name of the event's class, such as ``SessionReceived``."""
     topic: Topic
     """``event``: it waits for listeners; ``relay``: for a relay."""
     dead: bool
-    """It failed too often, and is tried again only by ``retry``."""
+    """True if it failed too often, and is only tried again by ``retry``."""
     country_code: str
     party_id: str
     correlation_id: str
     key: Key | None
-    """The object: its events are delivered in order."""
+    """The object; its events are delivered in order."""
     at: datetime
     attempts: int
-    """How often it failed."""
+    """Number of failures."""
     error: str
-    """Why it failed the last time; empty where it did not."""
+    """The reason of the last failure; empty if it did not fail."""
     due: datetime | None
-    """When it is tried again, if it is not delivered by then; None: as soon as possible."""
+    """When it is tried again if it is not delivered before; None: as soon as possible."""
     document: bytes = field(repr=False)
-    """The object as it was stored; empty where the event is of no document."""
+    """The object as stored; empty if the event has no document."""
     sequence: int = field(eq=False)
-    """Its place in the journal: a list continues ``after`` it."""
+    """Its place in the journal; a list continues ``after`` it."""
 
 
 def _pending(entry: Entry) -> PendingEvent:
@@ -81,20 +80,20 @@ async def list_events(
     topic: Topic,
     dead: bool,
 ) -> list[PendingEvent]:
-    """Events of a topic that wait, or that are dead; oldest first, ``after`` a sequence."""
+    """Return pending or dead events of a topic, oldest first, ``after`` a sequence."""
     entries = await select(context, DEAD[topic] if dead else topic, country_code, party_id, limit, after)
     return [_pending(entry) for entry in entries]
 
 
 async def get_event(context: Context, event_id: str) -> PendingEvent | None:
-    """The event with this id, or None."""
+    """Return the event with this id, or None."""
     async with context.store.transaction(read_only=True) as tx:
         entry = await tx.entry(event_id)
     return _pending(entry) if entry is not None and entry.topic in (*DEAD, *_ALIVE) else None
 
 
 async def retry(context: Context, event_id: str) -> bool:
-    """Have a dead event tried again; False where there is none with this id."""
+    """Retry a dead event; return False if there is none with this id."""
     async with context.store.transaction() as tx:
         entry = await tx.entry(event_id)
         if entry is None or entry.topic not in _ALIVE:
@@ -107,7 +106,7 @@ async def retry(context: Context, event_id: str) -> bool:
 
 
 async def retry_all(context: Context, topic: Topic) -> int:
-    """Have every dead event of a topic tried again; their number."""
+    """Retry every dead event of a topic; return their number."""
     revived = after = 0
     while entries := await page(context, DEAD[topic], after):
         after = entries[-1].sequence

@@ -1,10 +1,10 @@
-"""What waits in the journal although no process delivers it: logged once, with what to start.
+"""Log once what waits in the journal and no process delivers, with the process to start.
 
 Rules of this module:
-- flows have no timers: a process looks while it serves or writes something, at most once a minute;
-- an entry is overdue a minute after it could have been delivered; where another entry of its topic is leased, a process
-  delivers, and is only slow;
-- each topic is logged once, and again after it was seen without a backlog.
+- flows have no timers: a process checks while it serves or writes something, at most once a minute;
+- an entry is overdue a minute after it could have been delivered; if another entry of its topic is leased, a process
+  delivers and is only slow;
+- each topic is logged once, and again after it had no backlog.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ocpi_emsp.flows.core.context import BETWEEN_LOOKS, Context
 from ocpi_emsp.ports import DEADLINE, EVENT, FAN_OUT, PARKED, PENDING_AUDIT, RELAY, Entry, Key
 
 _MINUTE: Final = timedelta(minutes=1)
-"""How long an entry is overdue before that is logged."""
+"""How long an entry is overdue before it is logged."""
 _RUNNING: Final = "emsp.running(), or ocpi-emsp serve"
 _WORK: Final[Mapping[str, tuple[str, str]]] = {
     EVENT: ("events", _RUNNING),
@@ -35,12 +35,12 @@ async def log_backlog(context: Context) -> None:
     """Log each topic with overdue entries, once; the entries are read once a minute. Raises nothing."""
     now, backlog = context.clock.now(), context.backlog
     if backlog.looked_at is None or now < backlog.looked_at:
-        backlog.looked_at = now  # a loop that starts together with this process has a minute to catch up
+        backlog.looked_at = now  # a loop that starts together with this process gets a minute to catch up
     if now - backlog.looked_at < BETWEEN_LOOKS:
         return
     backlog.looked_at = now
     try:
-        async with context.store.transaction(read_only=True) as tx:  # one for all: a request pays for it
+        async with context.store.transaction(read_only=True) as tx:  # one entry for all: a request pays for the query
             waiting = {topic: await tx.entries(topic) for topic in _WORK}
         for topic, (work, start) in _WORK.items():
             overdue = _overdue(context, topic, waiting[topic], now)
@@ -53,9 +53,9 @@ async def log_backlog(context: Context) -> None:
 
 
 def _overdue(context: Context, topic: str, entries: Sequence[Entry], now: datetime) -> list[Entry]:
-    """The first entries of their objects that no process delivers."""
+    """Return the first entries of their objects that no process delivers."""
     lease = context.limits.delivery.lease
-    # The due time of an open command is its deadline, and no lease.
+    # The due time of an open command is its deadline, not a lease.
     if topic != DEADLINE and any(entry.due is not None and now < entry.due <= now + lease for entry in entries):
         return []
     first: dict[Key | str, Entry] = {}

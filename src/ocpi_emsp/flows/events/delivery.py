@@ -1,10 +1,10 @@
 """Delivery of journalled events to listeners, after the commit.
 
 Rules of this module:
-- an event leaves the journal once every listener took it: at least once, in order per object;
-- a process leases the event that it delivers, and the object's next one in the transaction that settles it; one that
-  another process leases, or that waits for another try, holds back the later ones of its object;
-- a listener that raises fails the request that delivers (500 / 3000): the object is stored, whole, and the event waits;
+- an event leaves the journal once every listener returned: at least once, in order per object;
+- a process leases the event that it delivers, and the object's next one in the transaction that settles it. An event
+  that another process leases, or that waits for another attempt, delays the later ones of its object;
+- a listener that raises fails the request that delivers (500 / 3000): the object is fully stored, and the event waits;
 - an event without a listener in this process is left to a process that has one.
 """
 
@@ -22,28 +22,29 @@ from ocpi_emsp.ports import EVENT, Entry, Key
 
 
 class ListenerFailed(OcpiError):
-    """A listener raised; the event waits for another try."""
+    """A listener raised; the event waits for another attempt."""
 
 
 @define
 class _Outcome:
-    """What became of the events that were tried."""
+    """The results of the events that were tried."""
 
     delivered: int = 0
     failure: ListenerFailed | None = None
-    """The first."""
+    """The first failure."""
 
 
 async def deliver(context: Context, leased: Iterable[Entry | None], touched: Iterable[Key] = ()) -> None:
-    """Deliver entries that are leased and committed, what follows them, and what waits for the ``touched`` objects.
+    """Deliver entries that are leased and committed, those that follow them, and the waiting events of ``touched``
+    objects.
 
-    Raises ListenerFailed once all were tried, where one failed.
+    Raises ListenerFailed once all were tried, if one failed.
     """
     outcome, done = _Outcome(), set[Key]()
     for entry in leased:
         if entry is not None and entry.key is not None:
             done.add(entry.key)
-            # A network call or a slow listener may have come in between.
+            # A network call or a slow listener may have happened since.
             is_leased = not is_due(context, entry)
             await _drain(context, entry if is_leased else await _take(context, entry.key), outcome)
     for key in dict.fromkeys(touched):
@@ -54,9 +55,10 @@ async def deliver(context: Context, leased: Iterable[Entry | None], touched: Ite
 
 
 async def redeliver(context: Context, *, everything: bool = False) -> int:
-    """Try every event that is due, object by object; the number that were delivered. Raises StoreFailed.
+    """Try every due event, object by object; return the number delivered. Raises StoreFailed.
 
-    With ``everything``, what waits is read as well: it finds what was parked and lost the entry that it waits behind.
+    With ``everything``, waiting events are read as well: this finds events that were parked behind one that no longer
+    exists.
     """
     outcome, after = _Outcome(), 0
     others = names_of(kind for kind in EVENTS.values() if not context.has_listener(kind))
@@ -85,7 +87,7 @@ async def _take(context: Context, key: Key, due: Sequence[Entry] = ()) -> Entry 
 
 
 async def _drain(context: Context, entry: Entry | None, outcome: _Outcome) -> None:
-    """Deliver a leased entry and those of its object that follow, until one fails or none is left."""
+    """Deliver a leased entry and the next ones of its object, until one fails or none is left."""
     while entry is not None:
         try:
             event = event_of(entry)
@@ -105,11 +107,12 @@ async def _drain(context: Context, entry: Entry | None, outcome: _Outcome) -> No
 
 
 async def _finish(context: Context, entry: Entry, error: Exception | None) -> Entry | None:
-    """Settle an entry, or record why it failed; gives the object's next one, leased, where it may be delivered."""
+    """Settle an entry, or record why it failed; return the object's next one, leased, if it may be delivered."""
     async with context.store.transaction() as tx:
         if error is None:
             await tx.settle(entry.id)
         elif not await fail(context, tx, entry, error):
             return None
-        # Read last: a change that saw this entry pending has committed by now, so what it left to us is seen.
+        # Read last: a change that saw this entry pending has committed by now, so what it left to this process is
+        # visible.
         return await lease_first(context, tx, entry.key)

@@ -1,13 +1,13 @@
-"""The outbox: the one place where events are written to the journal, leased, and read.
+"""The outbox: the only module that writes events to the journal, leases and reads them.
 
 Rules of this module:
-- an entry is leased while its ``due`` lies ahead, and only the first pending entry of an object is ever leased: that
-  keeps the order per object, however many processes deliver from one store;
-- an entry that failed waits, longer each time, and is a dead letter after ``DeliveryLimits.attempts`` failures; an
-  unreadable one is a dead letter at once. The later ones of its object are delivered then;
-- until then those are parked where a loop meets them, so that it does not read them again each second. Whoever settles
-  or gives up an entry that failed before leases the next one of its object, or takes the mark away;
-- an event that no process listens to and no relay publishes is not written.
+- an entry is leased while its ``due`` is in the future, and only the first pending entry of an object is ever leased:
+  this preserves the order per object, however many processes deliver from one store;
+- a failed entry waits, longer each time, and becomes a dead letter after ``DeliveryLimits.attempts`` failures; an
+  unreadable one becomes a dead letter at once. Then the later ones of its object are delivered;
+- until then a loop that finds the later ones parks them, so that it does not read them again each second. A process
+  that settles or gives up an entry that failed before leases the object's next entry, or unparks it;
+- an event without a listener and without a relay is not written.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ocpi_emsp.ports import DEAD, EVENT, PARKED, RELAY, DueQuery, Entry, Key, Ow
 _PAGE = 100
 """Entries that are read at once."""
 _GROWTH = 4
-"""How much longer each wait may be: ten tries reach from seconds to hours."""
+"""Growth of each wait: ten attempts range from seconds to hours."""
 _LONGEST_ERROR = 500
 
 
@@ -42,8 +42,8 @@ async def emit(
 ) -> Entry | None:
     """Journal an event of the change that ``tx`` makes: for listeners, for a relay, or not at all.
 
-    Gives the leased entry, for ``deliver`` after the commit: this one, or one of the object that waited before it.
-    None where no listener is registered, or another process leases the object's events.
+    Returns the leased entry for ``deliver`` after the commit: this one, or one of the object that waited before it.
+    Returns None if no listener is registered, or another process leases the object's events.
     """
     if not context.has_receiver(event):
         return None
@@ -74,9 +74,9 @@ async def _append(context: Context, tx: Transaction, entry: Entry) -> Entry | No
 
 
 async def lease(context: Context, tx: Transaction, entry: Entry) -> Entry | None:
-    """The entry, leased from now on; None where it is not due, or this process has no listener for it."""
+    """Return the entry, leased from now on; None if it is not due, or this process has no listener for it."""
     kind = kind_of(entry.name)
-    # One of an unknown kind is leased as well: it can only be put aside.
+    # An entry of an unknown kind is leased as well: it can only become a dead letter.
     is_ours = entry.topic == RELAY or kind is None or context.has_listener(kind)
     if not is_ours or not is_due(context, entry) or is_joined(tx):
         return None
@@ -86,9 +86,9 @@ async def lease(context: Context, tx: Transaction, entry: Entry) -> Entry | None
 
 
 async def lease_first(context: Context, tx: Transaction, key: Key | None, behind: Sequence[Entry] = ()) -> Entry | None:
-    """The first pending event of an object, leased; None where there is none, or it cannot be leased.
+    """Return the first pending event of an object, leased; None if there is none, or it cannot be leased.
 
-    ``behind``: events of the object that would be due, and are parked where the first one waits.
+    ``behind``: later events of the object, which are parked if the first one waits.
     """
     pending = await tx.entries(EVENT, key, 1)
     if not pending:
@@ -101,7 +101,7 @@ async def lease_first(context: Context, tx: Transaction, key: Key | None, behind
 
 
 async def park(context: Context, tx: Transaction, first: Entry, behind: Sequence[Entry]) -> bool:
-    """Park the entries of an object ``behind`` its first one, where that failed and waits; False where it does not."""
+    """Park the entries of an object ``behind`` its first one, if that failed and waits; return False if it does not."""
     if not first.attempts or is_due(context, first):
         return False
     for each in behind:
@@ -112,15 +112,15 @@ async def park(context: Context, tx: Transaction, first: Entry, behind: Sequence
 
 
 async def unpark(tx: Transaction, first: Entry) -> None:
-    """Take the mark from an entry that is the first of its object by now."""
+    """Unpark an entry that has become the first of its object."""
     if first.due == PARKED:
         await tx.append(evolve(first, due=None))
 
 
 def is_due(context: Context, entry: Entry) -> bool:
-    """True where no process leases the entry and it does not wait for another try.
+    """Return True if no process leases the entry and it does not wait for another attempt.
 
-    A ``due`` further ahead than any that is ever set was set by a clock that has gone back since.
+    A ``due`` further ahead than any possible one was set by a clock that has gone back since.
     """
     if entry.due is None:
         return True
@@ -130,7 +130,7 @@ def is_due(context: Context, entry: Entry) -> bool:
 
 
 async def committed(context: Context, leased: Sequence[Entry]) -> list[Entry]:
-    """Those of the entries that are leased in the journal too: the transaction of the others was rolled back."""
+    """Return the entries that are leased in the journal, too: the transaction of the others was rolled back."""
     if not leased:
         return []
     async with context.store.transaction(read_only=True) as tx:
@@ -141,7 +141,7 @@ async def committed(context: Context, leased: Sequence[Entry]) -> list[Entry]:
 async def page(
     context: Context, topic: str, after: int, limit: int = _PAGE, owner: Owner | None = None
 ) -> Sequence[Entry]:
-    """Entries of a topic, oldest first, after a sequence; nothing is locked."""
+    """Return entries of a topic, oldest first, after a sequence; nothing is locked."""
     async with context.store.transaction(read_only=True) as tx:
         return await tx.entries(topic, limit=limit, owner=owner, after=after)
 
@@ -155,9 +155,9 @@ async def due_page(
     everything: bool = False,
     not_named: frozenset[str] = frozenset(),
 ) -> Sequence[Entry]:
-    """Entries of a topic that may be due, oldest first, after a sequence; nothing is locked.
+    """Return entries of a topic that may be due, oldest first, after a sequence; nothing is locked.
 
-    A store that finds none by an index gives those that wait as well, as it does for a look at ``everything``.
+    A store without an index for due entries also returns waiting ones, as it does for ``everything``.
     """
     now, limits = context.clock.now(), context.limits.delivery
     async with context.store.transaction(read_only=True) as tx:
@@ -172,7 +172,7 @@ async def due_page(
 async def select(
     context: Context, topic: str, country_code: str | None, party_id: str | None, limit: int, after: int
 ) -> list[Entry]:
-    """Entries of a topic, oldest first, after a sequence, of one party where its codes are given."""
+    """Return entries of a topic, oldest first, after a sequence, of one party if its codes are given."""
     codes = {"country_code": country_code, "party_id": party_id}
     wanted = {name: code.upper() for name, code in codes.items() if code is not None}
     owner = (wanted["country_code"], wanted["party_id"]) if len(wanted) == 2 else None
@@ -184,9 +184,9 @@ async def select(
 
 
 async def fail(context: Context, tx: Transaction, entry: Entry, error: Exception, *, last: bool = True) -> bool:
-    """Record that a leased entry failed; True where it is a dead letter now, which it is not unless ``last`` may be.
+    """Record that a leased entry failed; return True if it is now a dead letter, which requires ``last``.
 
-    Where another process leased it meanwhile, or settled it, nothing is written.
+    If another process leased or settled it meanwhile, nothing is written.
     """
     current = await tx.entry(entry.id)
     if current is None or current.topic != entry.topic or current.due != entry.due:
@@ -211,11 +211,11 @@ async def fail(context: Context, tx: Transaction, entry: Entry, error: Exception
 
 
 def backoff(limits: Limits, attempts: int) -> timedelta:
-    """How long an entry waits after so many failures: any time up to a bound that grows with each (full jitter)."""
+    """Return the wait after so many failures: a random time up to a bound that grows with each (full jitter)."""
     return jittered(limits.delivery.first_wait, _GROWTH, limits.delivery.longest_wait, attempts)
 
 
 def error_text(error: Exception) -> str:
-    """An error, in characters that every store can hold."""
+    """Return the text of an error, in characters that every store can hold."""
     text = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
     return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -1,11 +1,11 @@
-"""Rejections and decisions on authorizations: the newest of each party are stored, up to a bound.
+"""Rejections and authorization decisions: the newest of each party are stored, up to a bound.
 
 Rules of this module:
-- the oldest entries of the same party go first, so that no party pushes out what another one sent;
-- all rejections together have a bound, too: the parties that have the most give way, down to one level;
-- a process counts what it appends, and looks after each SLACKth part of a bound and at a party's first entry; up to so
-  much more may be there meanwhile, for each process;
-- it looks in a transaction of its own, after the one that appended: one look at a party at a time.
+- the oldest entries of the same party are deleted first, so that no party displaces another's entries;
+- all rejections together have a bound, too: entries of the parties with the most are deleted, down to a common level;
+- a process counts what it appends, and checks after each SLACKth part of a bound and at a party's first entry;
+  meanwhile each process may exceed the bound by that much;
+- it checks in a transaction of its own, after the one that appended, and only one process checks a party at a time.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from ocpi_emsp.flows.core.settings import Limits
 from ocpi_emsp.ports import AUTHORIZATION, Entry, Key, Kind, Owner, Transaction, Usage
 
 SLACK: Final = 64
-"""What part of a bound may be there beyond it, for each process."""
+"""Fraction of a bound by which each process may exceed it."""
 _AT_ONCE: Final = 10
 """Entries that are read at once: each may have a body of megabytes."""
 _MOST: Final = 5000
-"""Entries that one look removes: the next one goes on."""
+"""Entries that one check removes; the next one continues."""
 _NONE: Final = Usage()
 
 
 @frozen
 class Bounds:
-    """What is stored of a topic."""
+    """How much of a topic is stored."""
 
     of_party: Usage
     total_bytes: int | None = None
-    """Of all parties together."""
+    """Bytes of all parties together."""
 
 
 def bounds_of(limits: Limits, topic: str) -> Bounds:
-    """The bounds of a topic."""
+    """Return the bounds of a topic."""
     if topic == AUTHORIZATION:
         return Bounds(Usage(limits.authorize.decisions, limits.authorize.decision_bytes))
     return Bounds(Usage(limits.rejections.count, limits.rejections.bytes), limits.rejections.total_bytes)
@@ -61,7 +61,7 @@ async def append_newest(context: Context, tx: Transaction, entry: Entry) -> None
 
 
 async def remove_oldest(context: Context) -> None:
-    """Remove what is beyond the bounds, where it is time to look. Raises nothing: what was appended is stored."""
+    """Remove entries beyond the bounds, if a check is due. Raises nothing: the appended entries are stored."""
     counted = context.appended
     if not counted.due:
         return
@@ -76,7 +76,7 @@ async def remove_oldest(context: Context) -> None:
 
 
 def _is_total_due(bounds: Bounds, appended: int | None) -> bool:
-    """Whether as much was appended that all parties are to be looked at, or none was looked at yet."""
+    """Return True if enough was appended to check all parties, or if they were never checked."""
     total = bounds.total_bytes
     return total is not None and (appended is None or appended * SLACK >= total)
 
@@ -95,7 +95,7 @@ async def _look_at_all(context: Context, topic: str) -> None:
 
 
 def level_of(sizes: Sequence[int], total: int) -> int:
-    """The most that each may have, so that all together have no more than ``total``."""
+    """Return the largest common limit with which all together have no more than ``total``."""
     left = total
     for place, size in enumerate(sorted(sizes)):
         level = left // (len(sizes) - place)
@@ -106,10 +106,10 @@ def level_of(sizes: Sequence[int], total: int) -> int:
 
 
 async def _reduce(context: Context, topic: str, owner: Owner, most: Usage) -> None:
-    """Remove the oldest entries of a party, until no more than ``most`` is there."""
+    """Remove the oldest entries of a party, until no more than ``most`` remains."""
     removed, after = 0, 0
     async with context.store.transaction() as tx:
-        await tx.get(Key(Kind.CHECKPOINT, *owner, topic))  # locks the name: one look at a time
+        await tx.get(Key(Kind.CHECKPOINT, *owner, topic))  # locks the name: only one process checks at a time
         left = (await tx.usage(topic, owner)).get(owner, _NONE)
         while (left.count > most.count or left.bytes > most.bytes) and removed < _MOST:
             entries = await tx.entries(topic, limit=_AT_ONCE, owner=owner, after=after)

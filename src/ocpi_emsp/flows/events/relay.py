@@ -1,13 +1,13 @@
 """Events for a broker: batches from the journal to a callable that publishes them.
 
 Rules of this module:
-- nothing is published inside a transaction: entries are leased in one, published, and settled in another; one
-  that is published and not settled, since the process died, is published again: at least once;
-- in order per object, with any number of relays: a later entry is never leased while an older one of its object is
-  leased by another relay or waits for another try;
-- what failed in a batch is published alone from then on, and only what failed alone becomes a dead letter: an event
-  that the broker refuses costs its neighbours one try;
-- an unreadable entry is a dead letter at once, and holds up no other.
+- nothing is published inside a transaction: entries are leased in one, published, and settled in another; an entry that
+  is published but not settled, because the process died, is published again: at least once;
+- events are in order per object, with any number of relays: a later entry is never leased while an older one of its
+  object is leased by another relay or waits for another attempt;
+- an entry of a failed batch is published alone from then on, and only an entry that failed alone becomes a dead letter:
+  an event that the broker rejects costs its neighbours one attempt;
+- an unreadable entry becomes a dead letter at once, and delays no other.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ PublishHook: TypeAlias = Callable[[list[RelayedEvent]], Awaitable[object]]
 
 
 class RelayFailed(OcpiError):
-    """A batch could not be published; its events stay for another try."""
+    """A batch could not be published; its events wait for another attempt."""
 
 
 async def relay_once(context: Context, publish: PublishHook, batch: int, *, everything: bool = False) -> int:
-    """Publish up to ``batch`` events that are due; their number. Raises RelayFailed, StoreFailed.
+    """Publish up to ``batch`` due events; return their number. Raises RelayFailed, StoreFailed.
 
-    With ``everything``, what waits is read as well: it finds what was parked and lost the entry that it waits behind.
+    With ``everything``, waiting events are read as well: this finds events that were parked behind one that no longer
+    exists.
     """
     after = 0
     while chosen := await _due(context, batch, after, everything=everything):
@@ -52,7 +53,7 @@ async def relay_once(context: Context, publish: PublishHook, batch: int, *, ever
 
 
 async def _due(context: Context, batch: int, after: int, *, everything: bool) -> list[Entry]:
-    """What to publish next: entries that were never tried, or one that was."""
+    """Return what to publish next: entries that were never tried, or a single one that was."""
     chosen, blocked = list[Entry](), set[Key | None]()
     while entries := await due_page(context, RELAY, after, everything=everything):
         after = entries[-1].sequence
@@ -67,7 +68,7 @@ async def _due(context: Context, batch: int, after: int, *, everything: bool) ->
 
 
 async def _take(context: Context, chosen: Sequence[Entry]) -> list[Entry]:
-    """Those of the entries that are still the first of their object and due, leased."""
+    """Lease the entries that are still the first of their object and due, and return them."""
     by_key: dict[Key | None, list[Entry]] = {}
     for entry in chosen:
         by_key.setdefault(entry.key, []).append(entry)
@@ -79,7 +80,9 @@ async def _take(context: Context, chosen: Sequence[Entry]) -> list[Entry]:
 
 
 async def _lease_those(context: Context, tx: Transaction, key: Key | None, due: Sequence[Entry]) -> list[Entry]:
-    """The entries of an object, leased as far as they are its first; parked behind one that waits."""
+    """Return the entries of an object, leased as far as they are its first; the others are parked if the first
+    waits.
+    """
     ids, found = {entry.id for entry in due}, list[Entry]()
     first = await tx.entries(RELAY, key, len(due) + 1)
     for entry in first:
@@ -90,7 +93,7 @@ async def _lease_those(context: Context, tx: Transaction, key: Key | None, due: 
     if is_joined(tx) or not first:
         return []
     if found:
-        # What was parked behind them is due next: nothing else says so to whoever settles them.
+        # Entries parked behind them are due next; no later step would unpark them otherwise.
         for entry in first[len(found) : len(found) + 1]:
             await unpark(tx, entry)
     else:
@@ -121,6 +124,6 @@ async def _fail(context: Context, entries: Sequence[Entry], error: Exception) ->
 
 
 async def _unpark_next(tx: Transaction, entry: Entry) -> None:
-    """What waits behind an entry that failed before, and is settled or given up now."""
+    """Unpark the entries behind one that failed before and is now settled or given up."""
     for following in await tx.entries(RELAY, entry.key, 1):
         await unpark(tx, following)

@@ -1,7 +1,7 @@
-"""What lists of a session, a CDR or a tariff have twice: all of it is stored, and named since it may count twice.
+"""Duplicates in lists of a session, a CDR or a tariff: all are stored, and reported since they may count twice.
 
-Rules of this module: what is looked for are rules of ``check``, the few that cost next to nothing; an object that is
-received unchanged is not looked at.
+Rules of this module: it applies a few rules of ``check`` that cost next to nothing; an object that is received
+unchanged is not examined.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from ocpi_emsp.flows.inbound.request import Incoming
 from ocpi_emsp.models import Cdr, ChargingPeriod, Location, Session, Tariff
 
 _Part: TypeAlias = tuple[str, Any, tuple[str | int, ...]]
-"""A rule, what it looks at, and where that lies."""
+"""A rule, the value that it examines, and the place of that value."""
 _RULES = {each.rule.id: each for each in OBJECT_RULES}
 
 
 def name_doubled(incoming: Incoming, value: Any) -> None:
-    """Name what an object has twice, where its policy has not named it: the first of it, where that is much."""
+    """Report the duplicates of an object, unless its policy reported them; only the first if there are many."""
     found = list(islice(_doubled(value), MAX_FINDINGS))
     named = set(incoming.deviations) if found else set()
     for finding in found:
@@ -63,8 +63,10 @@ def _of_tariff(tariff: Tariff, path: tuple[str | int, ...]) -> Iterator[_Part]:
 
 
 def _are_in_order(periods: Sequence[ChargingPeriod]) -> bool:
-    """Whether each begins after the one before, so that none begins with another one: to compare two times takes a
-    tenth of the time of a look whether one was seen."""
+    """Return True if each period begins after the previous one, so that no two begin together.
+
+    Comparing two times takes a tenth of the time of a set look-up.
+    """
     starts = [period.start_date_time for period in periods]
     return all(map(lt, starts, starts[1:]))
 

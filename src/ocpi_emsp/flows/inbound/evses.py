@@ -1,15 +1,16 @@
 """The EVSEs of a location, wherever they are stored.
 
 Rules of this module (docs/architecture.md, "A location is one record until it changes"):
-- a location that was pulled is stored as it was received, with its EVSEs: it is one record, whole, until it or one of
-  its EVSEs changes; then each EVSE becomes a record of its own, so that a status change rewrites one EVSE;
-- a whole location has no records of EVSEs; the record of one with such has no member ``evses``;
-- no column marks a whole location: its document alone has a member ``evses``. Considered: rows for changed
-  EVSEs alone beside the whole location, but each reader would merge two truths; packing in the store, which saves rows
-  and not work. A first sync of locations with two EVSEs wrote three rows for each, and takes two thirds of the time;
-  one with more than MOST is taken apart at once, since its first change writes a row for each EVSE;
-- a flow that reads EVSEs finds both alike: an EVSE of a whole location was received when that was, last by a full sync
-  that listed it, and says itself when it was updated; a flow that is about to write takes the location apart first.
+- a pulled location is stored whole, as received, with its EVSEs in one record, until it or one of its EVSEs changes;
+  then each EVSE becomes a record of its own, so that a status change rewrites one EVSE;
+- a whole location has no EVSE records; the record of a location with EVSE records has no member ``evses``;
+- no column marks a whole location: only its document has a member ``evses``. Alternatives: storing only changed EVSEs
+  beside the whole location, but each reader would merge two versions; packing in the store, which saves rows and not
+  work. A first sync of locations with two EVSEs wrote three rows for each, and now takes two thirds of the time; a
+  location with more than MOST EVSEs is taken apart at once, since its first change writes a row for each EVSE;
+- a flow that reads EVSEs treats both forms alike: an EVSE of a whole location has the receipt time of the location, was
+  last listed by the same full sync, and has its own ``last_updated``. A flow that is about to write takes the location
+  apart first.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from ocpi_emsp.flows.inbound.stored import Reader, require_zone
 from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction, prefetch
 
 MOST: Final = 50
-"""EVSEs of a location that is stored whole: its first change writes them all."""
+"""Most EVSEs of a location that is stored whole: its first change writes them all."""
 _PLACES: Final = 1 << 20
-"""More than a location has EVSEs: each takes 100 bytes or more of a body of a few MB."""
+"""More than any location has EVSEs: each takes 100 bytes or more of a body of a few MB."""
 _PLACED: Final = frozenset({Kind.LOCATION, Kind.EVSE})
 _PAGE: Final = 25
-"""Locations that are read at once: one may have thousands of EVSEs."""
+"""Locations that are read at once; one may have thousands of EVSEs."""
 
 
 class _Evse(msgspec.Struct, gc=False):
@@ -54,12 +55,12 @@ _NAME: Final = b'"evses"'
 
 
 def is_whole(location: Record) -> bool:
-    """Whether the EVSEs of a location are stored in its record."""
+    """Return True if the EVSEs of a location are stored in its record."""
     return bool(_listed(location))
 
 
 def may_be_whole(document: bytes) -> bool:
-    """Whether a location of valid EVSEs can be stored whole: it is found in the bytes that it has them."""
+    """Return True if a location of valid EVSEs may be stored whole, judged by its bytes."""
     return _NAME in document
 
 
@@ -68,12 +69,12 @@ def _listed(location: Record) -> tuple[_Evse, ...]:
         return ()
     try:
         return _WHOLE.decode(location.document).evses
-    except msgspec.MsgspecError:  # no flow stores such a one, but an import may
+    except msgspec.MsgspecError:  # no flow stores such a record, but an import may
         return ()
 
 
 def evses_in(location: Record) -> list[Record]:
-    """The EVSEs of a whole location, as records; none of one that has records of EVSEs."""
+    """Return the EVSEs of a whole location as records; empty for a location with EVSE records."""
     listed = _listed(location)
     if not listed:
         return []
@@ -94,7 +95,7 @@ def _record(location: Record, evse: _Evse, document: bytes) -> Record:
 
 
 def without_evses(location: Record) -> Record:
-    """A location without the EVSEs that are stored in its record; as it is where none are."""
+    """Return a location without the EVSEs that are stored in its record."""
     if not is_whole(location):
         return location
     parts = members(location.document)
@@ -102,12 +103,12 @@ def without_evses(location: Record) -> Record:
 
 
 async def evses_of(tx: Transaction, location: Record) -> Sequence[Record]:
-    """The EVSEs of a location, oldest first."""
+    """Return the EVSEs of a location, oldest first."""
     return evses_in(location) or await tx.children(location.key)
 
 
 async def find_evse(tx: Transaction, key: Key) -> Record | None:
-    """The EVSE, or None."""
+    """Return the EVSE, or None."""
     found = await tx.get(key)
     if found is not None:
         return found
@@ -116,22 +117,22 @@ async def find_evse(tx: Transaction, key: Key) -> Record | None:
         return None
     if is_whole(location):
         return evse_in(location, key.id)
-    return await tx.get(key)  # what only reads locks nothing: the location may have been taken apart since
+    return await tx.get(key)  # a reader locks nothing: the location may have been taken apart since
 
 
 def evse_in(location: Record, uid: str) -> Record | None:
-    """An EVSE of a whole location, or None."""
+    """Return an EVSE of a whole location, or None."""
     return next((each for each in evses_in(location) if each.key.id == uid), None)
 
 
 async def evse_of(tx: Transaction, location: Record, uid: str) -> Record | None:
-    """An EVSE of a location that was read, wherever it is stored, or None."""
+    """Return an EVSE of a location that was already read, or None."""
     key = location.key._replace(kind=Kind.EVSE, id=uid, parent=location.key.id)
     return evse_in(location, uid) or await tx.get(key)
 
 
 async def taken_apart(tx: Transaction, location: Record) -> Record:
-    """The location without its EVSEs, each of which has a record of its own from now on."""
+    """Store each EVSE of a whole location as a record of its own; return the location without them."""
     evses = evses_in(location)
     if not evses:
         return location
@@ -143,13 +144,13 @@ async def taken_apart(tx: Transaction, location: Record) -> Record:
 
 
 async def parts_of(tx: Transaction, location: Record) -> tuple[Record, Sequence[Record]]:
-    """The location, taken apart, and its EVSEs, oldest first."""
+    """Return the location, taken apart, and its EVSEs, oldest first."""
     evses = await evses_of(tx, location)
     return await taken_apart(tx, location), evses
 
 
 async def put_copies(tx: Transaction, records: Sequence[Record]) -> None:
-    """Put records of another store in the place of those here, each EVSE in that of the EVSE, wherever it is stored."""
+    """Put records of another store in place of those here; EVSEs replace EVSEs, wherever these are stored."""
     await prefetch(tx, list(dict.fromkeys([_location_key(each.key) for each in records if each.key.kind in _PLACED])))
     for record in records:
         old = await tx.get(_location_key(record.key)) if record.key.kind in _PLACED else None
@@ -164,7 +165,7 @@ async def put_copies(tx: Transaction, records: Sequence[Record]) -> None:
 
 
 def _location_key(key: Key) -> Key:
-    """Of a location, or of that of an EVSE."""
+    """Return the key of the location, given that key or the key of an EVSE."""
     return key if key.kind == Kind.LOCATION else Key(Kind.LOCATION, key.country_code, key.party_id, key.parent)
 
 
@@ -178,14 +179,15 @@ def evse_reader(
     date_from: datetime | None = None,
     date_to: datetime | None = None,
 ) -> Reader:
-    """Reads EVSEs last updated in ``[date_from, date_to)``, in the order in which their locations were received first,
-    and as many at once as a few locations have.
+    """Return a reader of EVSEs last updated in ``[date_from, date_to)``, in the order of the first receipt of their
+    locations.
 
-    Raises ValueError, TypeError for ``date_from`` or ``date_to`` without a zone.
+    It reads the EVSEs of a few locations at once. Raises ValueError, TypeError for ``date_from`` or ``date_to`` without
+    a zone.
     """
     for name, moment in (("date_from", date_from), ("date_to", date_to)):
         require_zone(name, moment)
-    # A location is as new as the newest of its EVSEs.
+    # A location is at least as new as its newest EVSE.
     query = Query(kind=Kind.LOCATION, country_code=owner[0], party_id=owner[1], date_from=date_from, count=False)
 
     async def read(_limit: int, after: int) -> Sequence[Record]:
@@ -205,7 +207,8 @@ def _is_within(evse: Record, date_from: datetime | None, date_to: datetime | Non
 
 
 async def evses_after(tx: Transaction, query: Query, after: int) -> Sequence[Record]:
-    """The EVSEs of the next locations of a query that have any, after a place: that of the last one before them.
+    """Return the EVSEs of the next locations of a query that have any; ``after`` is the place of the last EVSE before
+    them.
 
     The sequence of each is its place in such lists, not in the store.
     """

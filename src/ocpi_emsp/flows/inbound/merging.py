@@ -1,11 +1,10 @@
-"""A PATCH of much, or of a large object, is merged and read outside of its transaction, where nothing waits for it.
+"""A large PATCH, or one of a large object, is merged and read outside its transaction, so that it blocks nothing.
 
 Rules of this module (docs/architecture.md):
-- the flow reads what is stored; where that and the PATCH are large, it begins anew once they were merged aside;
-- what was merged counts for the very bytes that it was merged into: where another request changed them meanwhile, it is
-  merged anew, then inside the transaction, so that this ends;
-- a flow asks for it before it has written or noted anything; a merge notes what it finds in the request that it is
-  given.
+- the flow reads the stored object; if that and the PATCH are large, they are merged aside and the flow starts again;
+- a merge result is only valid for the exact bytes that it was merged into: if another request changed them meanwhile,
+  it is merged again, this time inside the transaction, so that this ends;
+- a flow requests the merge before it writes or notes anything; a merge notes its findings in the request it is given.
 """
 
 from __future__ import annotations
@@ -22,7 +21,9 @@ from ocpi_emsp.wire import Response
 
 T = TypeVar("T")
 Merge: TypeAlias = Callable[[Incoming, bytes], T]
-"""Merges a PATCH into a stored document and reads the result: a function of a module, by which it is found."""
+"""Merges a PATCH into a stored document and reads the result; a module-level function, which also identifies the
+result.
+"""
 
 
 @frozen
@@ -32,7 +33,7 @@ class _Merged:
     noted: list[Finding]
 
 
-class _TooLong(Exception):  # no error: it ends the transaction, and the flow begins anew
+class _TooLong(Exception):  # not an error: it ends the transaction, and the flow starts again
     def __init__(self, stored: bytes, merge: Merge[Any]) -> None:
         super().__init__()
         self.stored = stored
@@ -40,16 +41,18 @@ class _TooLong(Exception):  # no error: it ends the transaction, and the flow be
 
 
 def leave_if_large(incoming: Incoming, stored: bytes, merge: Merge[Any]) -> None:
-    """End the transaction where a merge into ``stored`` takes long, to have it done aside."""
+    """End the transaction if a merge into ``stored`` takes long, so that it is done aside."""
     if len(stored) + len(incoming.request.body) <= incoming.context.limits.bodies.aside:
         return
-    is_own = incoming.owner == incoming.party.owner  # else the object may just have been moved to its owner
+    is_own = incoming.owner == incoming.party.owner  # otherwise the object may just have been moved to its owner
     if is_own and (incoming.ahead is None or not incoming.ahead.has(merge)):
         raise _TooLong(stored, merge)
 
 
 def merged(incoming: Incoming, stored: bytes, merge: Merge[T]) -> T:
-    """The merged object: as it was merged aside into the same bytes, or now. Raises what the merge raises."""
+    """Return the merged object: from the merge aside if the bytes are the same, otherwise merged now. Raises what the
+    merge raises.
+    """
     found: _Merged | None = None if incoming.ahead is None else incoming.ahead.find(merge, stored)
     if found is None:
         return merge(incoming, stored)
@@ -60,7 +63,7 @@ def merged(incoming: Incoming, stored: bytes, merge: Merge[T]) -> T:
 
 
 def merges_aside(flow: Callable[[Incoming], Awaitable[Response]]) -> Callable[[Incoming], Awaitable[Response]]:
-    """A flow that begins anew where its merge was to be done aside."""
+    """Return a flow that starts again if its merge has to be done aside."""
 
     @wraps(flow)
     async def whole(incoming: Incoming) -> Response:

@@ -1,13 +1,13 @@
-"""An object that was stored as a hub's own moves to its owner, once that is learned.
+"""Move an object that was stored as a hub's own to its owner, once the owner is known.
 
 Rules of this module (docs/spec-choices.md row 10, docs/reference/profiles.md):
-- it is learned where the object is pushed under its owner's URL, or pulled and its owner is known by then;
-- what is stored as the hub's is that very object where it names the owner itself (owner_evidence.py; by the profile's
-  ``owner_from``, or where that is not set by anything); without that, where the content is that of one object
-  (same_object.py) and the hub never pushed objects of its own; otherwise both stay, and the answer says so;
-- it is moved in the transaction of the change, with its times and what belongs to it, and an event says so; where the
-  owner has it too, what was said last stays;
-- the owner's record is read before the hub's: two transactions then lock in one order.
+- the owner becomes known when the object is pushed under its owner's URL, or is pulled and its owner is known by then;
+- the hub's stored object is the same one if it names the owner itself (owner_evidence.py; by the profile's
+  ``owner_from``, or by any criterion if that is not set). Otherwise it is the same if its content says so
+  (same_object.py) and the hub never pushed objects of its own. If not, both stay, and the response says so;
+- it is moved in the transaction of the change, with its times and dependent records, and an event reports it; if the
+  owner has the object too, the one with the later ``last_updated`` stays;
+- the owner's record is read before the hub's, so that two transactions lock in one order.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ _CLAUSE = "transport_and_format.md#client-owned-object-push"
 
 
 async def stored_at(incoming: Incoming, tx: Transaction, key: Key, received: bytes = b"") -> Record | None:
-    """The record of a session, tariff or CDR, where need be moved there first. ``received``: the whole object."""
+    """Return the record of a session, tariff or CDR, moved there first if necessary. ``received`` is the whole
+    object.
+    """
     record = await tx.get(key)
     if stays_at_home(incoming, record):
         return record
@@ -55,13 +57,13 @@ async def stored_at(incoming: Incoming, tx: Transaction, key: Key, received: byt
 
 
 def stays_at_home(incoming: Incoming, record: Record | None) -> bool:
-    """Whether it is the party's own, as nearly always, and is stored, or nothing in it says whose it is."""
+    """Return True if the party itself owns the object, and it is stored or names no owner; nearly always true."""
     is_own = incoming.owner == incoming.party.owner
     return is_own and (record is not None or incoming.party.profile.owner_from is None)
 
 
 async def hubs_copy(incoming: Incoming, tx: Transaction, key: Key) -> Record | None:
-    """What is stored under this id as the own of the connection's party, where the object is another's."""
+    """Return what is stored under this id as the connection party's own, if the object belongs to another party."""
     if incoming.owner == incoming.party.owner:
         return None
     country_code, party_id = incoming.party.owner
@@ -69,7 +71,7 @@ async def hubs_copy(incoming: Incoming, tx: Transaction, key: Key) -> Record | N
 
 
 def is_the_same(incoming: Incoming, copy: Record, stored: bytes, received: bytes) -> bool:
-    """True where the hub's copy is the object of the owner; ``stored`` is the whole of it."""
+    """Return True if the hub's copy is the owner's object; ``stored`` is the whole copy."""
     kind, party = copy.key.kind, incoming.party
     named = named_owners(party.profile.owner_from, kind, stored, known_owners(party))
     if incoming.owner in named:
@@ -84,9 +86,10 @@ def is_the_same(incoming: Incoming, copy: Record, stored: bytes, received: bytes
 
 
 async def name_other_owner(incoming: Incoming, tx: Transaction, key: Key, received: bytes) -> None:
-    """Say where the object is stored as one of another party too: the hub names another owner than before.
+    """Report that the object is also stored as another party's: the hub names another owner than before.
 
-    Both stay: an id is unique for one party alone, and what a hub lists twice would go to and fro.
+    Both stay: an id is only unique within one party, and an object that a hub lists twice would be moved back and
+    forth.
     """
     if not received or incoming.party.profile.owner_from is None:
         return
@@ -100,7 +103,7 @@ async def name_other_owner(incoming: Incoming, tx: Transaction, key: Key, receiv
 
 
 async def tell_moved(incoming: Incoming, tx: Transaction, copy: Record, key: Key, document: bytes) -> None:
-    """Report a move: in the answer or the report, and as an event with the document that moved."""
+    """Report a move: in the response or the report, and as an event with the moved document."""
     owner = "-".join(key[1:3])
     message = f"{key.kind} {shown(key.id)} was stored as one of {incoming.party}, and is one of {owner} now"
     incoming.deviations.append(_finding(MOVED, message))
@@ -109,7 +112,7 @@ async def tell_moved(incoming: Incoming, tx: Transaction, copy: Record, key: Key
 
 
 async def _move_conflicts(tx: Transaction, source: Key, target: Key) -> None:
-    """What was stored beside a CDR goes with it."""
+    """Move the CDRs that were stored beside a CDR as well."""
     query = Query(kind=Kind.CDR_CONFLICT, country_code=source.country_code, party_id=source.party_id, id=source.id)
     for beside in (await tx.page(evolve(query, limit=1000, count=False))).records:
         await tx.put(evolve(beside, key=beside.key._replace(country_code=target[1], party_id=target[2])))

@@ -1,4 +1,4 @@
-"""A party has reached a quota: that is reported once, and again each day that it lasts."""
+"""Report once that a party has reached a quota, and again on each day on which it stays so."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DAY: Final = timedelta(days=1)
 
 
 async def report_quota(context: Context, party: Party, error: QuotaExceeded, correlation_id: str) -> None:
-    """Log that a party has reached a quota, with an event. Raises nothing: its answer says so already."""
+    """Log that a party has reached a quota, with an event. Raises nothing: the response already says so."""
     reached, now, name = usage_of(context, party).reached, context.clock.now(), error.quota
     if name in reached and timedelta(0) <= now - reached[name] < _DAY:
         return

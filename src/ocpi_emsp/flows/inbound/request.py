@@ -1,10 +1,11 @@
 """One request from a partner, on its way through a flow.
 
 Rules of this module:
-- a party writes only under its own country_code and party_id (transport_and_format.md, client owned object push), or
-  those that its connection is allowed: the owner of an object is the one in the URL;
-- an object's id in the body is the one in the URL (2001 otherwise);
-- where the stored object stays instead of the received one, the answer is 1000 with the reason (spec-choices.md 15).
+- a party only writes under its own country_code and party_id (transport_and_format.md, client owned object push), or
+  under those that its connection is allowed: the owner of an object is the one in the URL;
+- an object's id in the body must be the one in the URL (2001 otherwise);
+- if the stored object is retained instead of the received one, the response is 1000 with the reason (spec-choices.md
+  15).
 """
 
 from __future__ import annotations
@@ -41,90 +42,90 @@ T = TypeVar("T")
 
 JSON = ("content-type", "application/json")
 _BESIDE_BODY = 500
-"""Bytes of an event beside its document."""
+"""Bytes of an event without its document."""
 _ID_CLAUSE = "transport_and_format.md#errors"
 
 
 def deviating(sentence: str, pointer: str, rule: str, message: str, clause: str) -> InvalidObject:
-    """The refusal of an object for one deviation that only a flow can see."""
+    """Return the rejection of an object for one deviation that only a flow can see."""
     finding = Finding(pointer=pointer, rule=rule, severity=Severity.ERROR, message=message, clause=clause)
     return InvalidObject(sentence, findings=(finding,))
 
 
 def note(pointer: str, rule: str, message: str, clause: str) -> Finding:
-    """What was read otherwise than it is written, to be named in the answer."""
+    """Return a note for the response about a value that was read in another way than written."""
     return Finding(pointer=pointer, rule=rule, severity=Severity.NOTE, message=message, clause=clause)
 
 
 @cache
 def _another(rule: str, clause: str) -> Finding:
-    """One more of what was noted before."""
+    """Return one more finding of a rule that was noted before."""
     return Finding(pointer="", rule=rule, severity=Severity.WARNING, message="one more", clause=clause)
 
 
 class Outcome(Enum):
-    """What became of an object that was received."""
+    """The result of receiving an object."""
 
     CREATED = "created"
     UPDATED = "updated"
     UNCHANGED = "unchanged"
-    """It equals the stored one; distinguished from UPDATED only where :meth:`Incoming.compares` is true."""
+    """It equals the stored object; only distinguished from UPDATED if :meth:`Incoming.compares` is true."""
     STALE = "stale"
-    """The stored one is newer, or final, and stays."""
+    """The stored object is newer, or final, and is retained."""
     CONFLICT = "conflict"
-    """A CDR under an id that another content has; it is stored beside that one."""
+    """A CDR whose id is already used by a CDR with other content; it is stored beside that one."""
 
 
-@define  # as Incoming
+@define  # see Incoming
 class Stored:
-    """What became of an object that was received."""
+    """The result of receiving an object, with its reason."""
 
     outcome: Outcome
     reason: str = ""
-    """Why the stored one stays."""
+    """Why the stored object is retained."""
     record: Record | None = None
-    """The one that stands, where the flow needs it."""
+    """The record that is now valid, if the flow needs it."""
 
     @classmethod
     def over(cls, old: Record | None) -> Stored:
-        """It is stored in the place of ``old``, or as a new one."""
+        """Return the result of storing an object in place of ``old``, or as a new one."""
         return cls(Outcome.CREATED if old is None else Outcome.UPDATED)
 
     @classmethod
     def kept(cls, reason: str) -> Stored:
-        """The stored one stays."""
+        """Return the result that the stored object is retained."""
         return cls(Outcome.STALE, reason)
 
 
 @frozen
 class NewSession:
-    """A session that was not known, and what its authorization is called, where it says that."""
+    """A new session, and its authorization_id if it names one."""
 
     view: Session
     authorization_id: str | None = None
     is_late: bool = False
-    """The session was known, and says only now what its authorization is called."""
+    """True if the session was known before, and names its authorization only now."""
 
     @classmethod
     def of(cls, session: Session, document: bytes) -> NewSession:
-        """The session of a document."""
+        """Return the session of a document."""
         return cls(session, authorization_id_of(document))
 
     @classmethod
     def late(cls, session: Session, before: bytes, document: bytes) -> NewSession | None:
-        """The session of a document that names another authorization than before; None where it does not."""
+        """Return the session of a document that names another authorization than before; None if it does not."""
         name = authorization_id_of(document)
         return None if name is None or name == authorization_id_of(before) else cls(session, name, is_late=True)
 
 
 class ReadAhead:
-    """What was read of a body before its flow, which finds it here; an error is raised where it is asked for."""
+    """What was read of a body before its flow; an error is raised when the flow asks for it."""
 
     def __init__(self) -> None:
         self._found: dict[object, tuple[bytes, Any]] = {}
 
     def read(self, what: object, body: bytes, reader: Callable[[], object]) -> bool:
-        """Read it; ``what`` it is then asked for by. Gives False where it is refused."""
+        """Read the body with ``reader``, under the name ``what``; return False if it is rejected."""
         try:
             self._found[what] = body, reader()
         except (NotJson, InvalidObject) as error:
@@ -133,11 +134,11 @@ class ReadAhead:
         return True
 
     def has(self, what: object) -> bool:
-        """Whether it was read, of whatever bytes."""
+        """Return True if ``what`` was read, from any bytes."""
         return what in self._found
 
     def find(self, what: object, body: bytes) -> Any:
-        """What was read of this body, or None. Raises what its reader raised."""
+        """Return what was read from this body, or None. Raises what its reader raised."""
         read_of, found = self._found.get(what, (None, None))
         if read_of != body:
             return None
@@ -146,7 +147,7 @@ class ReadAhead:
         return found
 
 
-@define  # one is made for each request, and attrs takes four times as long for a frozen one
+@define  # created for each request; a frozen class takes four times as long in attrs
 class Incoming:
     """An object or request of a party: pushed to us, authenticated and matched to a route, or pulled by us."""
 
@@ -157,32 +158,34 @@ class Incoming:
     correlation_id: str
     now: datetime
     leased: list[Entry] = field(factory=list)
-    """Events that are delivered once the flow is done."""
+    """Events that are delivered once the flow has ended."""
     touched: list[Key] = field(factory=list)
-    """Objects of which the events that wait are delivered then, too."""
+    """Objects whose waiting events are delivered then, too."""
     deviations: list[Finding] = field(factory=list)
-    """Warnings that were let pass: the answer names the first, a partner report all."""
+    """Warnings that were accepted: the response names the first, a partner report all."""
     noted: list[Finding] = field(factory=list)
-    """Those among them that only a flow can see: the notes of a sync name them."""
+    """Those deviations that only a flow can see: the notes of a sync name them."""
     counted: list[Finding] = field(factory=list)
-    """Those among them that may hold for many objects: the notes of a sync have the first, and how many more."""
+    """Those deviations that may hold for many objects: the notes of a sync have the first, and the number of the
+    others.
+    """
     pulled: bool = False
-    """We asked for it: what did not change is counted, and not written again."""
+    """True if we requested it: an unchanged object is then counted, and not written again."""
     grown: Growth = field(factory=Growth)
-    """What the transaction adds to what the party stores."""
+    """What the transaction adds to the party's stored amount."""
     fresh: list[NewSession] = field(factory=list)
-    """New sessions of a transaction of many: their commands are looked for at its end, when all of them are locked."""
+    """New sessions of a transaction of many objects: their commands are looked for at its end, when all are locked."""
     versioned: set[Owner] | None = None
-    """In a transaction of many: the owners of new tariffs that have versions of tariffs; None elsewhere."""
+    """In a transaction of many objects: the owners of new tariffs that have tariff versions; None elsewhere."""
 
     beside: list[str] = field(factory=list)
-    """What of it was stored among the rejections, although it was accepted."""
+    """Parts of it that were stored among the rejections, although it was accepted."""
     ahead: ReadAhead | None = None
     """What of a large body was read before its flow."""
     party: Party = field(init=False)
-    """Who sent it."""
+    """The sender."""
     owner: Owner = field(init=False)
-    """Whose objects it is about: the one that the URL names, or the party's own."""
+    """The owner of the objects: the one that the URL names, or the party itself."""
     _location_key: Key | None = field(init=False, default=None)
     _parts: Members | None = field(init=False, default=None)
 
@@ -202,18 +205,18 @@ class Incoming:
 
     @property
     def parts(self) -> Members:
-        """The members of the body, which are cut once: to be read, not changed. Raises NotJson, InvalidObject."""
+        """The members of the body, cut once; read-only. Raises NotJson, InvalidObject."""
         if self._parts is None:
             self._parts = members(self.request.body)
         return self._parts
 
     def key(self, kind: str, object_id: str, parent: str = "") -> Key:
-        """The key of one of the owner's objects."""
+        """Return the key of one of the owner's objects."""
         country_code, party_id = self.owner
         return Key(kind, country_code, party_id, object_id, parent)
 
     def accept(self, kind: type[T], data: bytes | None = None) -> T:
-        """The typed view of the body, or of ``data``. Raises NotJson, InvalidObject."""
+        """Return the typed view of the body, or of ``data``. Raises NotJson, InvalidObject."""
         body = self.request.body if data is None else data
         if self.ahead is not None and (found := self.ahead.find(kind, body)) is not None:
             return cast("T", found)
@@ -223,20 +226,20 @@ class Incoming:
         return accept(body, kind, self.policy, now=self.now, accepted=accepted, dated=dated, bounds=bounds)
 
     def read_ahead(self, kind: type[Any], data: bytes | None = None) -> None:
-        """Read the body, or ``data``, as what :meth:`accept` is asked for by the flow."""
+        """Read the body, or ``data``, in the form that the flow will request with :meth:`accept`."""
         body = self.request.body if data is None else data
         assert self.ahead is not None
         if self.ahead.read(kind, body, partial(self.accept, kind, body)) and body is self.request.body:
             self.ahead.read(repetitions, body, partial(repetitions, body, kind))
 
     def repetitions(self, document: bytes, kind: type[Any] | None = None) -> list[str]:
-        """The pointers of repeated members of a document, which was accepted as ``kind``. Raises NotJson."""
+        """Return the pointers of repeated members of a document, which was accepted as ``kind``. Raises NotJson."""
         found: list[str] | None = None if self.ahead is None else self.ahead.find(repetitions, document)
         return repetitions(document, kind) if found is None else found
 
     @property
     def _clears_time(self) -> bool:
-        """Whether a PATCH sets last_updated to null: a required field, which it must not clear."""
+        """Return True if a PATCH sets last_updated to null: a required field, which it must not clear."""
         request = self.request
         if request.method != "PATCH" or b"null" not in request.body:
             return False
@@ -244,30 +247,32 @@ class Incoming:
 
     @property
     def policy(self) -> Policy:
-        """What of this party's payloads is refused."""
+        """The policy for this party's payloads."""
         return policy_of(self.party.profile, self.context.policy)
 
     @property
     def matrix(self) -> SupportMatrix:
-        """What is served to this party."""
+        """The rows that are served to this party."""
         return matrix_of(self.party.profile, self.context.matrix)
 
     def require_id(self, member: str, found: str, wanted: str) -> None:
-        """Raises InvalidObject where the id in the body is not the one in the URL."""
+        """Raise InvalidObject if the id in the body is not the one in the URL."""
         if found != wanted:
             message = f"{member} is {shown(found)}, expected {shown(wanted)} as in the URL"
             raise deviating("the id in the URL differs from the body", f"/{member}", "url.id", message, _ID_CLAUSE)
 
     def note(self, pointer: str, rule: str, message: str, clause: str, *, counts: bool = False) -> None:
-        """Add a warning that only a flow can see: what is received is accepted, and the answer names it."""
+        """Add a warning that only a flow can see: the object is accepted, and the response names it."""
         severity = Severity.WARNING
         finding = Finding(pointer=pointer, rule=rule, severity=severity, message=message, clause=clause)
         self.deviations.append(finding)
         (self.counted if counts else self.noted).append(finding)
 
     def counts_only(self, rule: str, clause: str) -> bool:
-        """Whether another warning of this rule is counted without its words: the answer names the first of a push, and
-        no more of it is read. To find the words for each takes as long as to store what is newer."""
+        """Return True if another warning of this rule is only counted: the response names the first warning of a push.
+
+        Finding the words for each takes as long as storing newer objects.
+        """
         first = self.deviations[0] if self.deviations else None
         if self.pulled or self.request.method == "PATCH" or first is None or first.severity is Severity.NOTE:
             return False
@@ -275,7 +280,7 @@ class Incoming:
         return True
 
     def compares(self, event: type[Event]) -> bool:
-        """True where it matters whether the content of an object differs from the stored one."""
+        """Return True if it matters whether the content of an object differs from the stored one."""
         return self.pulled or self.context.has_receiver(event)
 
     async def require_room(self, tx: Transaction, old: Record | None, document: bytes) -> None:
@@ -285,7 +290,7 @@ class Incoming:
             await require_room(self.context, self.party, tx, self.grown, count, size)
 
     async def emit(self, tx: Transaction, event: type[Event], key: Key, body: bytes = b"", **details: object) -> None:
-        """Journal an event of this request and have it delivered after the flow."""
+        """Journal an event of this request, to be delivered after the flow."""
         if self.context.has_receiver(event):
             await require_room_for_event(self.context, self.party, tx, len(body) + _BESIDE_BODY)
         entry = await emit(self.context, tx, event, key, self.correlation_id, body, **details)
@@ -293,7 +298,7 @@ class Incoming:
             self.leased.append(entry)
 
     def reply(self, stored: Stored) -> Response:
-        """201 for a new object, 200 for a known one, and for one that stays as it is stored (status_codes.md)."""
+        """Return 201 for a new object, 200 for a known one and for one that is retained as stored (status_codes.md)."""
         if stored.outcome is Outcome.STALE:
             return Response(200, [JSON], success(self.now, message=f"Not stored: {stored.reason}"))
         status = 201 if stored.outcome is Outcome.CREATED else 200
@@ -310,7 +315,7 @@ class Incoming:
         return f"Success, although {where}{first.message} [{first.rule}]{others}"
 
     def _first(self, deviations: list[Finding]) -> Finding:
-        """The worst of the deviations; of a PATCH what it holds comes before what was stored already."""
+        """Return the worst deviation; for a PATCH, its own deviations come before those of the stored object."""
         if self.request.method == "PATCH":
             held = self.parts
             deviations = worst_first(deviations)
@@ -320,9 +325,9 @@ class Incoming:
         return first
 
     def rejection(self, route: Route, refusal: OcpiError, entry_id: str) -> Entry:
-        """The journal entry that stores what was refused, raw but for secrets, with its findings."""
+        """Return the journal entry that stores a rejected request, raw except for secrets, with its findings."""
         request, secrets = self.request, self.caller.presented
-        # Credentials hold a token, which is stored nowhere but with its party.
+        # Credentials hold a token, which is only stored with its party.
         body = b"" if route.module == "credentials" else stored_body(request.body, secrets)
         most = self.context.limits.rejections.body
         return Entry(
@@ -350,5 +355,5 @@ class Incoming:
         )
 
     def answer(self, data: bytes, *, status: int = 200) -> Response:
-        """Success with ``data``; the message names the first accepted deviation, if any."""
+        """Return a success with ``data``; the message names the worst accepted deviation, if any."""
         return Response(status, [JSON], success(self.now, data, message=self.message))

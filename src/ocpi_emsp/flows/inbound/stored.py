@@ -1,9 +1,9 @@
-"""What was received, as it is stored: found by its key, and read page by page.
+"""Stored objects: found by their key, and read page by page.
 
 Rules of this module:
 - a page is a transaction of its own, so a long list blocks no writer;
-- an object is shown with the ``last_updated`` of its record where that is later than what its document says: something
-  in it changed since, or a change came without a time of its own.
+- an object is shown with the ``last_updated`` of its record if that is later than the document's: a part of it changed
+  since, or a change had no time of its own.
 """
 
 from __future__ import annotations
@@ -23,40 +23,40 @@ from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction
 from ocpi_emsp.scalars import given
 
 Whole: TypeAlias = Callable[[Transaction, Record], Awaitable[Record]]
-"""Makes a record whole: a location lies in parts."""
+"""Completes a record: a location is stored in several parts."""
 Reader: TypeAlias = Callable[[int, int], Awaitable[Sequence[Record]]]
-"""Reads so many records after a sequence."""
+"""Reads a number of records after a sequence."""
 
 
 async def as_stored(_: Transaction, record: Record) -> Record:
-    """The record: it lies in one part."""
+    """Return the record unchanged, for kinds that are stored in one part."""
     return record
 
 
 def current(record: Record) -> bytes:
-    """The record's document, with the ``last_updated`` that it has by now."""
+    """Return the record's document, with the record's ``last_updated`` if that is later."""
     if record.last_updated <= said_at(record.document):
         return record.document
     return join({**members(record.document), "last_updated": raw_time(record.last_updated)})
 
 
 async def as_shown(_: Transaction, record: Record) -> Record:
-    """The record, its document as :func:`current` gives it."""
+    """Return the record with the document that :func:`current` returns."""
     return evolve(record, document=current(record))
 
 
 def raw_time(moment: datetime) -> msgspec.Raw:
-    """A timestamp as undecoded JSON."""
+    """Return a timestamp as undecoded JSON."""
     return msgspec.Raw(f'"{wire_time(moment)}"'.encode())
 
 
 def received_key(kind: str, owner: tuple[str, str], object_id: str, parent: str = "") -> Key:
-    """The key of an object. The id of a CDR compares without case: it alone is a CiString (mod_cdrs.md 3.1)."""
+    """Return the key of an object. The id of a CDR is case-insensitive: it alone is a CiString (mod_cdrs.md 3.1)."""
     return Key(kind, *owner, object_id.upper() if kind == Kind.CDR else object_id, parent)
 
 
 async def find(context: Context, key: Key, whole: Whole = as_stored) -> Record | None:
-    """The record, or None."""
+    """Return the record, or None."""
     async with context.store.transaction(read_only=True) as tx:
         record = await tx.get(key)
         return None if record is None else await whole(tx, record)
@@ -72,7 +72,8 @@ def reader(
     received_from: datetime | None = None,
     whole: Whole = as_stored,
 ) -> Reader:
-    """Reads records of a kind, oldest first, last updated in ``[date_from, date_to)``, received from a moment on.
+    """Return a reader of records of a kind, oldest first, last updated in ``[date_from, date_to)``, received from a
+    moment on.
 
     Raises ValueError, TypeError for ``date_from`` or ``date_to`` without a zone.
     """
@@ -98,7 +99,7 @@ def reader(
 
 
 async def every(read: Reader, page: int) -> AsyncIterator[Record]:
-    """All records, so many at once."""
+    """Yield all records, reading ``page`` of them at once."""
     after = 0
     while records := await read(page, after):
         for record in records:
@@ -107,7 +108,7 @@ async def every(read: Reader, page: int) -> AsyncIterator[Record]:
 
 
 def require_zone(name: str, moment: datetime | None) -> None:
-    """Raises ValueError for a moment without a zone, TypeError for anything but a datetime."""
+    """Raise ValueError for a moment without a zone, TypeError for anything but a datetime."""
     expected = "expected a datetime with a time zone, for example datetime(2024, 5, 1, tzinfo=UTC)"
     if moment is not None and not isinstance(moment, datetime):
         raise TypeError(f"invalid {name} '{given(moment)}': {expected}")

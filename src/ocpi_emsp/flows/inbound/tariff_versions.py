@@ -1,14 +1,14 @@
-"""Every version of a tariff: what it said, since when, and until when that held.
+"""Every version of a tariff, with the times at which it began and ended.
 
 Rules of this module (docs/spec-choices.md, when a price begins to hold):
-- a version holds from the ``last_updated`` that the CPO gave it; where that is not after the begin of the version
-  before it, or is before a deletion, from its receipt. It holds until the next one does, or the tariff is deleted;
-- the same content again, under whatever ``last_updated``, is the same version; a content that comes back is a new one;
-- the tariff itself is the version that holds now; what it replaces is stored beside it as it is, with its end. So a PUT
-  writes one record more where the content changed, and none where it did not;
-- beyond a number of them, or so many bytes of a party, the oldest are deleted; history refuses nothing;
-- the versions of one tariff never hold at the same moment, so that one is found by an index, however many there are;
-- the tariff was read by its key before: that locks its versions, too.
+- a version is valid from its ``last_updated``; if that is not after the begin of the previous version, or is before a
+  deletion, from its receipt. It is valid until the next one is, or the tariff is deleted;
+- the same content again, under any ``last_updated``, is the same version; earlier content that returns is a new one;
+- the tariff itself is the current version; the tariff that it replaces is stored beside it unchanged, with its end. So
+  a PUT writes one record more if the content changed, and none if it did not;
+- beyond a number of versions, or of bytes of a party, the oldest are deleted; versions never cause a rejection;
+- versions of one tariff never overlap, so an index finds the one of a moment, however many there are;
+- the tariff has to be read by its key before: that locks its versions, too.
 """
 
 from __future__ import annotations
@@ -30,20 +30,21 @@ from ocpi_emsp.flows.parties.quota import SLACK
 from ocpi_emsp.ports import Key, Kind, Owner, Query, Record, Transaction, Usage
 
 _DELETED: Final = ""
-"""The parent of the version that a deletion ended, as long as the tariff is deleted."""
+"""Parent of the version that a deletion ended, while the tariff is deleted."""
 _ENDED: Final = 2**62
-"""A list of what held at a moment has versions that ended behind this place, and what still holds before it; a list of
-one tariff's versions has the tariff itself there."""
+"""In a list of what was valid at a moment, ended versions come after this place and the current tariffs before it; in a
+list of one tariff's versions the tariff itself has this place.
+"""
 _PAGE: Final = 100
 
 
 def valid_from(record: Record) -> datetime:
-    """From when on what a tariff says holds."""
+    """Return the moment from which a tariff's content is valid."""
     return record.valid_from or record.last_updated
 
 
 def first_received_at(record: Record) -> datetime:
-    """When what a tariff says was received first."""
+    """Return when a tariff's content was first received."""
     return record.first_received_at or record.received_at
 
 
@@ -51,9 +52,10 @@ def first_received_at(record: Record) -> datetime:
 
 
 async def succeed(incoming: Incoming, tx: Transaction, old: Record | None, new: Record, changed: bool) -> Record:
-    """The tariff with the moment from which on it holds; what it replaces is stored as a version.
+    """Return the tariff with the moment from which it is valid; store the one that it replaces as a version.
 
-    Call it where ``new`` is about to be put, and ``old`` is what is stored; ``changed``: its content is another one.
+    Call it when ``new`` is about to be put and ``old`` is the stored tariff; ``changed`` is True if the content
+    differs.
     """
     if old is None and incoming.versioned is not None and incoming.owner not in incoming.versioned:
         return _since(new, new.last_updated)
@@ -69,7 +71,7 @@ async def succeed(incoming: Incoming, tx: Transaction, old: Record | None, new: 
 
 
 async def versioned_owners(tx: Transaction, tariffs: Iterable[Key]) -> set[Owner]:
-    """The owners that have versions of tariffs, of those among whose tariffs some are new. Locks the tariffs before."""
+    """Return the owners that have tariff versions, among those with new tariffs. Locks the tariffs before."""
     new = dict.fromkeys([key[1:3] for key in tariffs if await tx.get(key) is None])
     queries = (Query(kind=Kind.TARIFF_VERSION, country_code=code, party_id=party_id) for code, party_id in new)
     found = [await tx.page(evolve(query, limit=1, count=False)) for query in queries]
@@ -77,9 +79,9 @@ async def versioned_owners(tx: Transaction, tariffs: Iterable[Key]) -> set[Owner
 
 
 async def end_by_deletion(context: Context, tx: Transaction, record: Record, now: datetime) -> None:
-    """Delete a tariff; what it said last becomes a version that held until now."""
+    """Delete a tariff; its last content becomes a version that ends now."""
     await tx.delete(record.key)
-    if valid_from(record) > now:  # what should have held until then ends, too
+    if valid_from(record) > now:  # versions that would have been valid until then end now, too
         for each in [each async for each in _versions(tx, record.key)]:
             if each.valid_until is not None and each.valid_until > now:
                 await tx.put(evolve(each, valid_until=now))
@@ -89,9 +91,9 @@ async def end_by_deletion(context: Context, tx: Transaction, record: Record, now
 
 
 async def move_versions(tx: Transaction, copy: Record, key: Key, stored: Record | None) -> None:
-    """Move the versions of a hub's copy of a tariff to its owner: those before the owner's own began.
+    """Move the versions of a hub's copy of a tariff to its owner: those from before the owner's own began.
 
-    ``stored``: what the owner has; then the copy itself becomes a version, where it held before that.
+    If the owner has the tariff (``stored``), the copy itself becomes a version, if it was valid before that.
     """
     begins = [valid_from(each) async for each in _versions(tx, key)] + ([valid_from(stored)] if stored else [])
     first = min(begins, default=None)
@@ -106,7 +108,7 @@ async def move_versions(tx: Transaction, copy: Record, key: Key, stored: Record 
 
 
 async def moved(incoming: Incoming, tx: Transaction, stored: Record | None, copy: Record) -> Record:
-    """A hub's copy of a tariff, as it is put in the place of what its owner has."""
+    """Return a hub's copy of a tariff, in the form that replaces the owner's tariff."""
     if stored is not None:
         changed = not same_content(stored.document, copy.document, Kind.TARIFF)
         return await succeed(incoming, tx, stored, copy, changed)
@@ -115,14 +117,14 @@ async def moved(incoming: Incoming, tx: Transaction, stored: Record | None, copy
 
 
 def _since(new: Record, moment: datetime) -> Record:
-    """A tariff that was received just now, from when on it holds."""
+    """Return a tariff that was just received, with the moment from which it is valid."""
     if new.valid_from == moment and new.first_received_at == new.received_at:
         return new
     return _dated(new, new.key, moment, new.received_at, new.view)
 
 
 def _ended(record: Record, moment: datetime) -> Record:
-    """The version that a tariff was until a moment."""
+    """Return the version that a tariff was until a moment."""
     key = record.key._replace(kind=Kind.TARIFF_VERSION, parent=_told_apart(record))
     return _dated(record, key, valid_from(record), first_received_at(record), until=moment)
 
@@ -130,7 +132,7 @@ def _ended(record: Record, moment: datetime) -> Record:
 def _dated(
     record: Record, key: Key, began: datetime, received: datetime, view: Any = None, until: datetime | None = None
 ) -> Record:
-    """The record with other times; ``evolve`` takes six times as long."""
+    """Return the record with other times; ``evolve`` takes six times as long."""
     return Record(
         key,
         record.document,
@@ -147,13 +149,13 @@ def _dated(
 
 
 def _told_apart(record: Record) -> str:
-    """What a version is distinguished by: none of a tariff begins when another one does, unless that never held."""
+    """Return a text that identifies a version: no two of a tariff begin together, unless one was never valid."""
     return f"{valid_from(record).isoformat()} {hashlib.blake2b(record.document, digest_size=8).hexdigest()}"
 
 
 async def _after_deletion(tx: Transaction, key: Key, said: datetime, now: datetime) -> datetime:
-    """From when on a tariff holds that was not known, or was deleted before."""
-    if not (await tx.page(_of_tariff(key, 1))).records:  # a key that is not there costs more: it is locked
+    """Return when a tariff becomes valid that was unknown, or was deleted before."""
+    if not (await tx.page(_of_tariff(key, 1))).records:  # a missing key costs more: it is locked
         return said
     deleted = await tx.get(key._replace(kind=Kind.TARIFF_VERSION, parent=_DELETED))
     if deleted is None or deleted.valid_until is None:
@@ -164,9 +166,9 @@ async def _after_deletion(tx: Transaction, key: Key, said: datetime, now: dateti
 
 
 async def _delete_oldest(context: Context, tx: Transaction, added: Record) -> None:
-    """Delete the oldest versions where a tariff, or its party, has too many; ``added`` became one just now."""
+    """Delete the oldest versions if a tariff, or its party, has too many; ``added`` became a version just now."""
     quotas = context.limits.quotas
-    if added.revision >= quotas.tariff_versions:  # each version was a put
+    if added.revision >= quotas.tariff_versions:  # each version resulted from a put
         query = _of_tariff(added.key)
         total = (await tx.page(evolve(query, limit=1, count=True))).total
         await _delete(tx, query, count=total - quotas.tariff_versions)
@@ -180,7 +182,7 @@ async def _delete_oldest(context: Context, tx: Transaction, added: Record) -> No
 
 
 async def _delete(tx: Transaction, query: Query, *, count: int = 0, size: int = 0) -> None:
-    """Delete the oldest versions until so many, and so many bytes, are gone."""
+    """Delete the oldest versions until ``count`` of them, and ``size`` bytes, are deleted."""
     while (count > 0 or size > 0) and (records := (await tx.page(query)).records):
         for record in records:
             if count <= 0 and size <= 0:
@@ -197,7 +199,7 @@ def _of_tariff(key: Key, limit: int = _PAGE) -> Query:
 
 
 async def _versions(tx: Transaction, key: Key) -> AsyncIterator[Record]:
-    """The versions of a tariff that ended, in the order in which they were stored."""
+    """Yield the ended versions of a tariff, in the order in which they were stored."""
     query = _of_tariff(key)
     while records := (await tx.page(query)).records:
         for record in records:
@@ -205,11 +207,11 @@ async def _versions(tx: Transaction, key: Key) -> AsyncIterator[Record]:
         query = evolve(query, after=records[-1].sequence)
 
 
-# --- what held at a moment ------------------------------------------------------------------------------------------
+# --- the versions of a moment ---------------------------------------------------------------------------------------
 
 
 async def version_at(tx: Transaction, owner: Owner, tariff_id: str, moment: datetime) -> Record | None:
-    """What a tariff said at a moment, as :func:`as_version` gives it; None where it did not hold."""
+    """Return a tariff as it was at a moment, in the form of :func:`as_version`; None if it was not valid then."""
     for query in queries_at(owner, moment, 1):
         for record in (await tx.page(evolve(query, id=tariff_id))).records:
             return as_version(record)
@@ -217,7 +219,7 @@ async def version_at(tx: Transaction, owner: Owner, tariff_id: str, moment: date
 
 
 def reader_of(context: Context, key: Key) -> Reader:
-    """Reads all versions of a tariff, as they were stored: those that ended first, then the tariff itself."""
+    """Return a reader of all versions of a tariff, as stored: the ended ones in their order, then the tariff itself."""
 
     async def read(limit: int, after: int) -> Sequence[Record]:
         async with context.store.transaction(read_only=True) as tx:
@@ -230,7 +232,7 @@ def reader_of(context: Context, key: Key) -> Reader:
 
 
 async def versions_at(tx: Transaction, owner: Owner, moment: datetime) -> AsyncIterator[Record]:
-    """What each tariff of a party said at a moment, as :func:`as_version` gives it: read page by page."""
+    """Yield each tariff of a party as it was at a moment, in the form of :func:`as_version`, read page by page."""
     after = 0
     while found := await _page_at(tx, owner, moment, _PAGE, after):
         for record in found:
@@ -239,7 +241,9 @@ async def versions_at(tx: Transaction, owner: Owner, moment: datetime) -> AsyncI
 
 
 def as_version(record: Record) -> Record:
-    """A tariff, or a version of one, as the tariff was: its ``last_updated`` is the moment from which on it held."""
+    """Return a tariff, or a version of one, as a tariff whose ``last_updated`` is the moment from which it was
+    valid.
+    """
     began = valid_from(record)
     document = record.document
     if said_at(document) > began:
@@ -249,7 +253,9 @@ def as_version(record: Record) -> Record:
 
 
 def reader_at(context: Context, owner: tuple[str | None, str | None], moment: datetime) -> Reader:
-    """Reads what held at a moment, of one party or of all. Raises ValueError, TypeError for one without a zone."""
+    """Return a reader of the tariffs of a moment, of one party or of all. Raises ValueError, TypeError for one without
+    a zone.
+    """
     require_zone("at", moment)
 
     async def read(limit: int, after: int) -> Sequence[Record]:
@@ -269,7 +275,7 @@ async def _page_at(
 
 
 def queries_at(owner: tuple[str | None, str | None], moment: datetime, limit: int, after: int = 0) -> Iterator[Query]:
-    """What gives the next records that held at a moment, ``after`` a place: the first that finds any."""
+    """Yield queries for the next tariffs of a moment, ``after`` a place; the first one with results is used."""
     query = Query(
         kind=Kind.TARIFF, country_code=owner[0], party_id=owner[1], at=moment, limit=limit, after=after, count=False
     )
@@ -279,6 +285,6 @@ def queries_at(owner: tuple[str | None, str | None], moment: datetime, limit: in
 
 
 def listed_at(record: Record) -> Record:
-    """What one of :func:`queries_at` found, with its place in the whole list."""
+    """Return a result of one of :func:`queries_at`, with its place in the whole list."""
     before = _ENDED if record.key.kind == Kind.TARIFF_VERSION else 0
     return evolve(as_version(record), sequence=before + record.sequence)

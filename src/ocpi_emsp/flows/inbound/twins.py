@@ -1,11 +1,12 @@
-"""What is said twice of one thing, where one of both can be stored.
+"""Duplicates within one document, of which only one can be stored.
 
 Rules of this module (docs/spec-choices.md row 22):
-- what was updated last counts, of several of one time the last; the answer, or the notes of a sync, name it;
-- what does not count is stored among the rejections, as the push that it could have been: once, however often it comes;
-- a repeated member is looked for in a PATCH, in what is pushed for the first time, and in what has not as many members
-  as what it replaces; looking costs as much as reading. Elsewhere ``check`` and the partner report find it in the
-  document, which is stored as received.
+- the last updated one counts, of several with the same time the last; the response, or the notes of a sync, report it;
+- a duplicate that does not count is stored among the rejections, as a push of its own: once, however often it is
+  received;
+- repeated members are searched for in a PATCH, in an object that is pushed for the first time, and in one with another
+  number of members than the stored one; searching costs as much as reading. Elsewhere ``check`` and the partner report
+  find them in the document, which is stored as received.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from ocpi_emsp.ports import Transaction
 from ocpi_emsp.routes import VERSION, Route, incoming as incoming_route, match
 
 MAX_BESIDE: Final = 100
-"""Parts of one request that are stored among the rejections, each by itself."""
+"""Parts of one request that are stored among the rejections separately."""
 REPEATED = "list.repeated"
-"""The rule of an object that a page lists twice."""
+"""The rule for an object that a page lists twice."""
 EVSES, CONNECTORS = "evse.uid.unique", "connector.id.unique"
-"""The rules of EVSEs of a location, and connectors of an EVSE, that have one id."""
+"""The rules for EVSEs of a location, and connectors of an EVSE, with the same id."""
 _KEYED = {"evses": ("uid", EVSES, Evse.clause), "connectors": ("id", CONNECTORS, Connector.clause)}
 _ITEMS = {"evses": "evse_uid", "connectors": "connector_id"}
 _NULL = msgspec.Raw(b"null")
@@ -44,7 +45,7 @@ async def store_beside(
 ) -> None:
     """Store a document that does not count among the rejections, as a request of ``route``.
 
-    After :data:`MAX_BESIDE` of one request, all of it is stored in place of further ones.
+    After :data:`MAX_BESIDE` parts of one request, the whole request is stored in place of further parts.
     """
     request = incoming.request
     if len(incoming.beside) >= MAX_BESIDE:
@@ -63,7 +64,7 @@ async def store_beside(
 
 
 def repeated_places(ids: Iterable[str]) -> dict[str, list[int]]:
-    """The places of ids that stand at several."""
+    """Return the indices of each id that occurs several times."""
     places = dict[str, list[int]]()
     for at, each in enumerate(ids):
         places.setdefault(each, []).append(at)
@@ -71,15 +72,15 @@ def repeated_places(ids: Iterable[str]) -> dict[str, list[int]]:
 
 
 def has_twins(evse: Evse) -> bool:
-    """Whether connectors have one id."""
+    """Return True if two connectors have the same id."""
     connectors = evse.connectors
-    if len(connectors) == 2:  # which takes a fifth of the time of a set
+    if len(connectors) == 2:  # takes a fifth of the time of a set
         return connectors[0].id == connectors[1].id
     return len(connectors) > 2 and len({each.id for each in connectors}) < len(connectors)
 
 
 def name_connectors(incoming: Incoming, evse: Evse, pointer: str = "") -> None:
-    """Name connectors of one id: all of them are stored, the last one counts."""
+    """Report connectors with the same id: all of them are stored, the last one counts."""
     if not has_twins(evse):
         return
     for connector_id, places in repeated_places(each.id for each in evse.connectors).items():
@@ -91,14 +92,14 @@ def name_connectors(incoming: Incoming, evse: Evse, pointer: str = "") -> None:
 
 
 async def name_patched(incoming: Incoming, tx: Transaction, changes: Members) -> None:
-    """Name EVSEs and connectors that a PATCH of a location or an EVSE changes twice, or that are in no list."""
+    """Report EVSEs and connectors that a PATCH of a location or an EVSE changes twice, or that are not in a list."""
     for name in [each for each in _KEYED if each in changes]:
         _name_single(incoming, name, changes[name], "")
         await _name_items(incoming, tx, name, as_items(changes[name]), "")
 
 
 def _name_single(incoming: Incoming, name: str, value: msgspec.Raw, pointer: str) -> None:
-    """Name one object where a list belongs."""
+    """Report a single object in place of a list."""
     if bytes(value).startswith(b"{"):
         message = "expected a list, found an object"
         incoming.note(f"{pointer}/{name}", rules.ARRAY_SINGLE.id, message, _KEYED[name][2])
@@ -127,7 +128,7 @@ async def _name_items(
 
 
 def _identity(item: msgspec.Raw, key: str, pointer: str, clause: str) -> str:
-    """What an item of a PATCH is called. Raises InvalidObject that names its place."""
+    """Return the id of an item of a PATCH. Raises InvalidObject that names its place."""
     try:
         return identity(item, key)
     except InvalidObject as error:
@@ -135,7 +136,7 @@ def _identity(item: msgspec.Raw, key: str, pointer: str, clause: str) -> str:
 
 
 def _contradicted(found: Sequence[msgspec.Raw], places: Sequence[int]) -> list[int]:
-    """The places of items of one id of which a member is another one in a later item."""
+    """Return the indices of items with the same id of which a later item changes a member to another value."""
     lost, later = list[int](), dict[str, set[bytes]]()
     for at in reversed(places):
         said = {name: bytes(value) for name, value in members(found[at]).items()}
@@ -143,7 +144,7 @@ def _contradicted(found: Sequence[msgspec.Raw], places: Sequence[int]) -> list[i
             lost.append(at)
         for name, value in said.items():
             values = later.setdefault(name, {value})
-            if len(values) < 2:  # a third one shows no more
+            if len(values) < 2:  # a third one adds nothing
                 values.add(value)
     return lost[::-1]
 
@@ -155,12 +156,12 @@ _SEPARATOR = re.compile(rb'"\s*:')
 
 
 def may_repeat(document: bytes, found: Members) -> bool:
-    """False where no member of a small document is repeated, nor any in its objects."""
+    """Return False if neither a small document nor an object within it repeats a member."""
     return len(_SEPARATOR.findall(document)) != len(found)
 
 
 def name_members(incoming: Incoming, document: bytes, kind: type[Any] | None = None) -> list[str]:
-    """Name the members that an object of a document, which was accepted as ``kind``, has twice; their pointers."""
+    """Report the repeated members of a document, which was accepted as ``kind``; return their pointers."""
     found = incoming.repetitions(document, kind)
     for place in found:
         incoming.note(place, rules.REPEATED.id, _LAST_COUNTS, rules.FORMAT, counts=True)
@@ -168,7 +169,7 @@ def name_members(incoming: Incoming, document: bytes, kind: type[Any] | None = N
 
 
 def name_other_members(incoming: Incoming, document: bytes, before: Sequence[bytes], kind: type[Any]) -> None:
-    """Name the repeated members of a document, unless it has as many members as what was stored ``before``."""
+    """Report the repeated members of a document, unless it has as many members as what was stored ``before``."""
     if not before and incoming.pulled:
         return
     if not before or document.count(_NAMED) != sum([each.count(_NAMED) for each in before]):
@@ -176,16 +177,20 @@ def name_other_members(incoming: Incoming, document: bytes, before: Sequence[byt
 
 
 def has_as_many(document: bytes, before: bytes) -> bool:
-    """Whether a document has as many members as another one."""
+    """Return True if a document has as many members as another one."""
     return document.count(_NAMED) == before.count(_NAMED)
 
 
 _NAMED = b'":'
-"""How the name of a member ends. One with a blank before its colon is not counted: ``check`` finds what that hides."""
+"""End of a member's name. A name with a blank before its colon is not counted: ``check`` finds a repetition hidden
+so.
+"""
 
 
 async def store_repeated(incoming: Incoming, tx: Transaction, route: Route, document: bytes) -> None:
-    """Name the repeated members of a document, and store it among the rejections: what is stored has each once."""
+    """Report the repeated members of a document, and store it among the rejections: the stored object has each member
+    once.
+    """
     if name_members(incoming, document):
         rule = rules.REPEATED
         await store_beside(incoming, tx, route, document, rule=rule.id, message=_LAST_COUNTS, clause=rules.FORMAT)

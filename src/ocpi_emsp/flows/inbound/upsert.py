@@ -1,13 +1,13 @@
-"""What sessions and tariffs share: client owned objects that are one record each.
+"""Shared by sessions and tariffs: client owned objects that are one record each.
 
 Rules of this module (docs/spec-choices.md rows 4, 5, 6, 15, 18):
-- objects are ordered by the newest time that the partner itself said (``said_at``): one that is older than stored is
-  ignored; the same content under a new ``last_updated`` is stored without an event;
-- what has no ``last_updated`` stands, and the newest time that the partner said before is stored in it: what comes next
-  is compared with that;
-- a record's ``last_updated`` is for lists by date and never goes back: a PATCH without one gets the receipt time there,
-  beside its document, and that orders nothing;
-- a PATCH of an unknown object is 404, and the next sync pulls that object.
+- objects are ordered by the newest time that the partner itself sent (``said_at``): an object older than the stored one
+  is ignored; the same content under a new ``last_updated`` is stored without an event;
+- an object without ``last_updated`` is stored, with the newest time that the partner sent before: later objects are
+  compared with that time;
+- a record's ``last_updated`` is for lists by date and never goes back: after a PATCH without one it is the receipt
+  time, beside the document, and does not order objects;
+- a PATCH of an unknown object is answered with 404, and the next sync pulls that object.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.wire import Response
 
 Succeed: TypeAlias = Callable[[Incoming, Transaction, "Record | None", Record, bool], Awaitable[Record]]
-"""Stores what a record replaces, where its content changed, and gives the record that is put."""
+"""Stores the record that is replaced, if its content changed, and returns the record to put."""
 
 
 async def get_object(incoming: Incoming, key: Key) -> Response:
-    """The document as stored."""
+    """Return the document as stored."""
     record = await find(incoming.context, key, as_shown)
     if record is None:
         raise UnknownObject(f"{key.kind} {shown(key.id)} is not known")
@@ -54,7 +54,7 @@ async def store_object(
     *,
     succeed: Succeed | None = None,
 ) -> Stored:
-    """Insert or replace one record, with its event where its content changed; ``succeed`` looks after the old one."""
+    """Insert or replace one record, with its event if its content changed; ``succeed`` handles the replaced record."""
     if old is not None and is_older(old, new):
         return older(old)
     new = in_order(old, new)
@@ -77,43 +77,45 @@ async def store_object(
 
 
 def is_older(old: Record, new: Record) -> bool:
-    """Whether what the partner says now is older than what it said of the same object before."""
-    # Nothing is said later than the record's own time, which needs no reading.
+    """Return True if the partner's time of the object is earlier than its time of the stored one."""
+    # A document's time is never later than its record's, which is cheaper to compare.
     return new.last_updated < old.last_updated and EARLIEST < said_at(new.document) < said_at(old.document)
 
 
 def is_undated(new: Record) -> bool:
-    """Whether a received object has no time of its partner's: its record has that of its receipt."""
+    """Return True if a received object has no time of its partner: its record has the time of its receipt."""
     return new.last_updated >= new.received_at and said_at(new.document) == EARLIEST
 
 
 def in_order(old: Record | None, new: Record) -> Record:
-    """The new record; one without a time of its partner's keeps the newest that the partner said before."""
+    """Return the new record; without a time of its partner it takes the newest that the partner sent before."""
     if old is None or not is_undated(new):
         return new
     return evolve(new, document=timed(new.document, old.document))
 
 
 def onward(old: Record | None, new: Record) -> Record:
-    """The new record, its ``last_updated`` not before that of the old one."""
+    """Return the new record, with a ``last_updated`` not before that of the old one."""
     if old is None or old.last_updated <= new.last_updated:
         return new
     return evolve(new, last_updated=old.last_updated)
 
 
 def older(old: Record, said: datetime | None = None) -> Stored:
-    """What was received is older than what is stored, which stays; ``said``: when that was updated, if not itself."""
+    """Return that the received object is older than the stored one, which is retained; ``said`` is the time of that, if
+    not its own.
+    """
     moment = said_at(old.document) if said is None else said
     return Stored(Outcome.STALE, f"it was last updated {wire_time(moment)}, the received one is older", old)
 
 
 def differs(old: Record | None, new: Record) -> bool:
-    """True where a record is new or has another content."""
+    """Return True if a record is new or has other content."""
     return old is None or not same_content(old.document, new.document, new.key.kind)
 
 
 async def known(incoming: Incoming, tx: Transaction, key: Key) -> Record | None:
-    """The record that a PATCH is about; where there is none, a resync is requested."""
+    """Return the record of a PATCH; if there is none, request a resync."""
     record = await tx.get(key)
     if record is None:
         await request_resync_of(incoming, tx, key)
@@ -129,19 +131,21 @@ async def request_resync_of(incoming: Incoming, tx: Transaction, key: Key) -> No
 
 
 def updated_at(incoming: Incoming, record: Record, changes: Members, said: datetime) -> datetime:
-    """When a record was updated by a patch: as the partner ``said``, or on receipt where the patch has no time."""
+    """Return when a patch updated a record: the time that the partner ``said``, or that of the receipt if the patch has
+    none.
+    """
     return said if "last_updated" in changes else max(incoming.now, record.last_updated)
 
 
 def patched(incoming: Incoming, stored: bytes, changes: Members) -> bytes:
-    """A stored document with changes merged in. Raises InvalidObject where it is too large."""
+    """Return a stored document with changes merged in. Raises InvalidObject if it is too large."""
     document = merge_members(stored, changes)
     require_size(incoming, len(stored), len(document))
     return document
 
 
 def require_size(incoming: Incoming, before: int, after: int) -> None:
-    """Raises InvalidObject for an object that grows beyond what a PUT may have."""
+    """Raise InvalidObject for an object that grows beyond the size limit of a PUT."""
     most = incoming.context.limits.http.request_body
     if after > max(most, before):
         message = f"it would have {after} bytes, a PUT may have {most} (HttpLimits.request_body)"

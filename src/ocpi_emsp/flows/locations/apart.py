@@ -1,11 +1,11 @@
-"""A pulled location, taken apart before it is compared with anything.
+"""Takes a pulled location apart before it is compared with anything.
 
 Rules of this module:
-- this is done where the location is stored: done where its page was fetched, beside the store of the page before, it
-  made a sync into a database a tenth to a third slower, since both want the interpreter;
-- of a location whose bytes are those that are stored its own members are checked, and no more of it is read; of one of
-  which nothing is stored all is read, into structs: they are all that is made of it;
-- what is neither, what the strict lane refuses, and what repeats a member, is read as a push is (pushed.py).
+- this happens when the location is stored. Done while its page was fetched, beside the storing of the previous page, it
+  made a sync into a database a tenth to a third slower, since both need the interpreter;
+- of a location with the stored bytes only its own members are checked, and nothing else is read; a location of which
+  nothing is stored is fully read, into structs, from which no models are made;
+- any other location, one that the strict lane rejects, and one that repeats a member, is read like a push (pushed.py).
 """
 
 from __future__ import annotations
@@ -28,18 +28,20 @@ _NULL = msgspec.Raw(b"null")
 _EVSES = tuple[Evse, ...]
 
 
-@define  # one is made for each location
+@define  # created for each location
 class Apart:
     """The document of a location, cut."""
 
     shell: bytes
-    """It without its EVSEs."""
+    """The location without its EVSEs."""
     listed: bytes
-    """These, as a list."""
+    """The EVSEs, as a list."""
     evses: list[bytes]
 
     def as_stored(self, old: Record, stored: Sequence[Record]) -> Any:
-        """A struct of the location without its EVSEs, where it is accepted, and is what is stored byte for byte."""
+        """Return a struct of the location without its EVSEs, if it is accepted and equals the stored one byte for
+        byte.
+        """
         if self.shell != old.document or self.evses != [each.document for each in stored]:
             return None
         if any(each.missing_since is not None for each in stored):
@@ -48,7 +50,7 @@ class Apart:
         return location if location is not None and location.last_updated <= old.last_updated else None
 
     def pushed(self, incoming: Incoming) -> Pushed | None:
-        """It as a location of which nothing is stored; None where it is not accepted."""
+        """Return it as a location of which nothing is stored; None if it is not accepted."""
         location = read_struct(Location, self.shell)
         read = read_struct(_EVSES, self.listed) if self.evses else ()
         if location is None or read is None:
@@ -60,7 +62,7 @@ class Apart:
 
 
 def read_struct(kind: Any, document: bytes) -> Any:
-    """A struct of what the strict lane accepts, or None."""
+    """Return a struct if the strict lane accepts the document, otherwise None."""
     try:
         return decode_struct(kind, document)
     except NotJson:
@@ -68,7 +70,7 @@ def read_struct(kind: Any, document: bytes) -> Any:
 
 
 def cut_apart(document: bytes) -> Apart | None:
-    """A location without its EVSEs, and these; None for what is none, or repeats a member."""
+    """Return a location without its EVSEs, and these; None if it is not a location, or repeats a member."""
     try:
         parts = members(document)
         if not has_each_once(document, parts):
@@ -80,10 +82,10 @@ def cut_apart(document: bytes) -> Apart | None:
 
 
 def apart_of(incoming: Incoming) -> Apart | None:
-    """The location of a pulled body taken apart; None for one that is read otherwise."""
+    """Return the location of a pulled body, taken apart; None if it is read in another way."""
     return cut_apart(incoming.request.body) if is_read_strictly(incoming) else None
 
 
 def is_read_strictly(incoming: Incoming) -> bool:
-    """Whether what is pulled is accepted where the strict lane accepts it: no policy asks for more."""
+    """Return True if a pulled object is accepted whenever the strict lane accepts it: the policy requires no more."""
     return incoming.pulled and not incoming.policy.needs_rules

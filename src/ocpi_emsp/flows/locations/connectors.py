@@ -1,4 +1,4 @@
-"""The connectors of an EVSE, each as its partner said it last."""
+"""The connectors of an EVSE, each in the version that its partner sent last."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _EVSE = msgspec.json.Decoder(_Evse)
 
 
 def is_onward(old: Record, new: Record) -> bool:
-    """Whether ``new`` itself has a time of its own and is as new as ``old``."""
+    """Return True if ``new`` has its own time and is at least as new as ``old``."""
     return new.last_updated >= old.last_updated and old.missing_since is None and new.last_updated != new.received_at
 
 
 def follows(old: Record, new: Record) -> bool:
-    """Whether ``new`` has times of its own and is as new as ``old`` in all parts, by their views."""
+    """Return True if ``new`` has its own times and is at least as new as ``old`` in all parts, by their views."""
     if not is_onward(old, new):
         return False
     try:
@@ -49,9 +49,9 @@ def follows(old: Record, new: Record) -> bool:
 
 
 def newest_connectors(evse: bytes, other: bytes) -> bytes:
-    """The document ``evse`` with what ``other``, an older or newer one of the same EVSE, says later of a connector.
+    """Return the document ``evse`` with the later connectors of ``other``, an older or newer document of the same EVSE.
 
-    A connector that ``evse`` does not list is of it where it was said later than everything in ``evse``.
+    A connector that ``evse`` does not list is added if it is newer than everything in ``evse``.
     """
     if member(evse, "connectors") == member(other, "connectors"):
         return evse
@@ -77,9 +77,10 @@ def newest_connectors(evse: bytes, other: bytes) -> bytes:
 
 
 def undated_connectors(evse: bytes, old: bytes) -> bytes:
-    """The document of an EVSE without a time, which is received now, with what is stored of it and newer by its times.
+    """Return the document of an EVSE without a time, received now, with newer stored times and parts.
 
-    It has the connectors that it lists; those without a time, and itself, keep the newest that the partner said before.
+    It has the connectors that it lists; those without a time, and the EVSE itself, take the newest time that the
+    partner sent before.
     """
     parts, stored = members(timed(evse, old)), as_items(members(old).get("connectors", _NULL))
     listed = as_items(parts.get("connectors", _NULL))
@@ -94,18 +95,18 @@ def undated_connectors(evse: bytes, old: bytes) -> bytes:
 
 
 def _places(connectors: list[msgspec.Raw]) -> dict[str, int]:
-    """Where each connector is; of several with one id the last one counts."""
+    """Return the index of each connector; of several with one id, the last."""
     return {identity(item, "id"): at for at, item in enumerate(connectors)}
 
 
 def place_of(connectors: list[msgspec.Raw], connector_id: str) -> int | None:
-    """Where a connector is; of several with this id the last one counts, and the others stay."""
+    """Return the index of a connector; of several with this id, the last, and the others stay."""
     places = [at for at, item in enumerate(connectors) if identity(item, "id") == connector_id]
     return places[-1] if places else None
 
 
 def placed(connectors: list[msgspec.Raw], at: int | None, connector: msgspec.Raw) -> list[msgspec.Raw]:
-    """The connectors with one in its place, or behind them."""
+    """Return the connectors with one of them replaced, or appended."""
     if at is None:
         return [*connectors, connector]
     return [connector if place == at else item for place, item in enumerate(connectors)]

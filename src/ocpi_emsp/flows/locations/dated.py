@@ -1,4 +1,4 @@
-"""Parts of a location without a time of their own: each is as old as what it is in (docs/spec-choices.md row 4)."""
+"""Parts of a location without a time of their own take that of the surrounding part (docs/spec-choices.md row 4)."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _DATED = msgspec.json.Decoder(_DatedEvse)
 
 
 def dated_evse(evse: Evse, document: bytes) -> bytes:
-    """An EVSE as received; a connector without a time has that of the EVSE."""
+    """Return an EVSE as received; a connector without a time takes that of the EVSE."""
     try:
-        _DATED.decode(document)  # nearly all have a time each, which takes half a microsecond to see
+        _DATED.decode(document)  # nearly all have a time, which takes half a microsecond to see
     except msgspec.ValidationError:
         return _dated_connectors(document) if evse.connectors else document
     return document
@@ -40,14 +40,15 @@ def _dated_connectors(document: bytes) -> bytes:
     listed = [bytes(each) for each in as_items(parts["connectors"])]
     around = Around.of(document)
     dated = [timed(each, around) for each in listed]
-    if dated == listed:  # such as one connector where a list belongs, or a time in another spelling
+    if dated == listed:  # such as one connector in place of a list, or a time in another spelling
         return document
     return join({**parts, "connectors": _list([msgspec.Raw(each) for each in dated])})
 
 
 def dated_changes(changes: Members, stored: bytes) -> Members:
-    """The members of a PATCH of a stored location or EVSE; a part in it without a time has that of the PATCH or, where
-    that has none and the part is new, the one of what it is added to."""
+    """Return the members of a PATCH of a stored location or EVSE; a part in it without a time takes that of the PATCH.
+    If that has none and the part is new, it takes the time of the object that it is added to.
+    """
     if KEYED.keys().isdisjoint(changes):
         return changes
     parts = dict(changes)

@@ -1,8 +1,7 @@
 """The eMSP interface of the locations module (mod_locations.md 2.2): Location, EVSE and Connector.
 
-Rules of this module (docs/spec-choices.md rows 4, 6; those of storing are in store.py):
-- a PATCH is merged into the document as stored, and then goes the way of a PUT; what is in it
-  without a time is dated by dated.py;
+Rules of this module (docs/spec-choices.md rows 4, 6; store.py has the rules of storing):
+- a PATCH is merged into the stored document, and then handled like a PUT; dated.py sets missing times of its parts;
 - an EVSE or connector of an unknown location is 404 / 2003, one of an unknown EVSE 404 / 2000; the next sync pulls it.
 """
 
@@ -59,20 +58,20 @@ _PUT_LOCATION = incoming_route("locations.put_location")
 
 
 async def get_location(incoming: Incoming) -> Response:
-    """A location as stored, with its EVSEs."""
+    """Return a location as stored, with its EVSEs."""
     async with incoming.context.store.transaction(read_only=True) as tx:
         location = await _location(incoming, tx)
         return incoming.answer(assemble(location, await evses_of(tx, location)))
 
 
 async def get_evse(incoming: Incoming) -> Response:
-    """An EVSE as stored."""
+    """Return an EVSE as stored."""
     async with incoming.context.store.transaction(read_only=True) as tx:
         return incoming.answer(current(await _evse(incoming, tx)))
 
 
 async def get_connector(incoming: Incoming) -> Response:
-    """A connector as stored."""
+    """Return a connector as stored."""
     async with incoming.context.store.transaction(read_only=True) as tx:
         connector = _find_connector(incoming, await _evse(incoming, tx))
     if connector is None:
@@ -84,13 +83,13 @@ async def get_connector(incoming: Incoming) -> Response:
 
 
 async def put_location(incoming: Incoming) -> Response:
-    """A new or replaced location."""
+    """Create or replace a location."""
     async with incoming.context.store.transaction() as tx:
         return incoming.reply(await store(incoming, tx))
 
 
 def read_ahead(incoming: Incoming) -> None:
-    """Read the location that the body holds before its flow."""
+    """Read the location in the body before its flow."""
     ahead, body = incoming.ahead, incoming.request.body
     assert ahead is not None
     if ahead.read(Pushed, body, lambda: read_strictly(incoming, None, ()) or read(incoming, body, is_whole=True)):
@@ -98,7 +97,7 @@ def read_ahead(incoming: Incoming) -> None:
 
 
 async def store(incoming: Incoming, tx: Transaction) -> Stored:
-    """Insert or replace the location that the body holds. Raises NotJson, InvalidObject before anything is written."""
+    """Insert or replace the location in the body. Raises NotJson, InvalidObject before anything is written."""
     key = incoming.location_key
     old = await location_at(incoming, tx, incoming.request.body)
     if (found := await store_whole(incoming, tx, old)) is not None:
@@ -126,7 +125,7 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
 async def _store_apart(
     incoming: Incoming, tx: Transaction, old: Record | None, stored: Sequence[Record]
 ) -> Stored | None:
-    """What becomes of a pulled location that is new, or as it is stored; None where it has to be read as a push is."""
+    """Store a pulled location that is new or equal to the stored one; return None if it has to be read like a push."""
     apart = apart_of(incoming)
     if apart is None:
         return None
@@ -144,7 +143,7 @@ async def _store_apart(
 
 
 def _may_repeat(incoming: Incoming, old: Record | None, stored: Sequence[Record], pushed: Pushed) -> bool:
-    """Whether members may be repeated that were not before: what is stored byte for byte is not looked at again."""
+    """Return True if new members may be repeated: what is stored byte for byte is not examined again."""
     if old is None:
         return not incoming.pulled
     listed = [evse for evse in stored if evse.missing_since is None]
@@ -162,7 +161,7 @@ def _is_of_as_many(before: Record, evse: Record) -> bool:
 
 
 async def put_evse(incoming: Incoming) -> Response:
-    """A new or replaced EVSE of a known location."""
+    """Create or replace an EVSE of a known location."""
     evse = incoming.accept(Evse)
     incoming.require_id("uid", evse.uid, incoming.params["evse_uid"])
     name_connectors(incoming, evse)
@@ -178,14 +177,14 @@ async def put_evse(incoming: Incoming) -> Response:
 
 
 async def _location_of_evse(incoming: Incoming, tx: Transaction) -> Record | None:
-    """The location that the URL names, taken apart; its EVSE there is read with it."""
+    """Return the location that the URL names, taken apart; its EVSE in the URL is read with it."""
     await prefetch(tx, [incoming.location_key, _evse_key(incoming)])
     location = await location_at(incoming, tx)
     return None if location is None else await taken_apart(tx, location)
 
 
 async def put_connector(incoming: Incoming) -> Response:
-    """A new or replaced connector of a known EVSE."""
+    """Create or replace a connector of a known EVSE."""
     connector = incoming.accept(Connector)
     incoming.require_id("id", connector.id, incoming.params["connector_id"])
     async with incoming.context.store.transaction() as tx:
@@ -205,7 +204,7 @@ async def put_connector(incoming: Incoming) -> Response:
 
 @merges_aside
 async def patch_location(incoming: Incoming) -> Response:
-    """Changes of a known location; EVSEs merge by uid, connectors by id."""
+    """Change a known location; EVSEs merge by uid, connectors by id."""
     key = incoming.location_key
     async with incoming.context.store.transaction() as tx:
         await location_at(incoming, tx)
@@ -226,7 +225,7 @@ async def patch_location(incoming: Incoming) -> Response:
 
 @merges_aside
 async def patch_evse(incoming: Incoming) -> Response:
-    """Changes of a known EVSE, such as its status."""
+    """Change a known EVSE, for example its status."""
     async with incoming.context.store.transaction() as tx:
         location = await _location_of_evse(incoming, tx)
         record = await known(incoming, tx, _evse_key(incoming))
@@ -245,7 +244,7 @@ async def patch_evse(incoming: Incoming) -> Response:
 
 
 async def patch_connector(incoming: Incoming) -> Response:
-    """Changes of a known connector."""
+    """Change a known connector."""
     async with incoming.context.store.transaction() as tx:
         location = await _location_of_evse(incoming, tx)
         record = await known(incoming, tx, _evse_key(incoming))
@@ -273,7 +272,7 @@ def _merge_evse(incoming: Incoming, stored: bytes) -> tuple[bytes, Evse]:
 
 
 def _merge(incoming: Incoming, kind: type[Any], stored: bytes) -> bytes:
-    """The stored document with the changes of the body. Raises InvalidObject where it is too large."""
+    """Return the stored document with the changes of the body. Raises InvalidObject if it is too large."""
     changes = as_location_patch(kind, incoming.parts)
     document = merge_members(stored, dated_changes(changes, stored), KEYED)
     require_size(incoming, len(stored), len(document))
@@ -281,7 +280,7 @@ def _merge(incoming: Incoming, kind: type[Any], stored: bytes) -> bytes:
 
 
 def _patched(incoming: Incoming, pushed: Pushed, changes: Members, stored: Sequence[Record]) -> Pushed:
-    """The patched location; an EVSE that the patch changes without a ``last_updated`` was updated on receipt."""
+    """Return the patched location; an EVSE that is changed without a ``last_updated`` was updated on receipt."""
     items = {identity(item, "uid"): members(item) for item in as_items(changes.get("evses", _NULL))}
     known = {record.key: record for record in stored}
     evses = []
@@ -326,7 +325,7 @@ def _unknown_connector(incoming: Incoming) -> UnknownObject:
 
 
 async def _unknown_evse(incoming: Incoming, tx: Transaction) -> UnknownObject:
-    """What an EVSE that is not known is answered with: its location is not known, or only the EVSE."""
+    """Return the error for an unknown EVSE: its location is unknown, or only the EVSE."""
     key = incoming.location_key
     if await tx.get(key) is None:
         return UnknownLocation(f"location {shown(key.id)} is not known")

@@ -1,7 +1,7 @@
-"""A location that was stored as a hub's own, on its way to its owner. The rules are in inbound/moves.py.
+"""Moves a location that was stored as a hub's own to its owner. The rules are in inbound/moves.py.
 
-Rules of this module: its EVSEs go with it; where the owner has the location too, each part is the one that was said
-last, and an EVSE that only one of the two has stays.
+Rules of this module: its EVSEs are moved with it; if the owner has the location too, the latest version of each part
+stays, and an EVSE that only one of the two has stays, too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ocpi_emsp.ports import Key, Record, Transaction
 
 
 async def location_at(incoming: Incoming, tx: Transaction, received: bytes = b"") -> Record | None:
-    """The record of the location that the URL names, where need be moved there first. ``received``: the whole of it.
+    """Return the record of the location in the URL, moved there first if necessary. ``received`` is the whole location.
 
     Raises NotJson, InvalidObject before anything is written.
     """
@@ -39,7 +39,7 @@ async def location_at(incoming: Incoming, tx: Transaction, received: bytes = b""
     if not is_the_same(incoming, copy, joined(copy, evses), received):
         return record
     if received:
-        read(evolve(incoming, deviations=[]), received, is_whole=True)  # what is refused moves nothing
+        read(evolve(incoming, deviations=[]), received, is_whole=True)  # a rejected location moves nothing
     await _move(tx, without_evses(copy), evses, record, key)
     await tell_moved(incoming, tx, copy, key, assemble(copy, evses))
     return await tx.get(key)

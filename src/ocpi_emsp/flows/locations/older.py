@@ -1,4 +1,4 @@
-"""What is not stored of an EVSE since its partner said something later of that part: named where it differs."""
+"""Reports parts of an EVSE that are not stored, because a later version of the part is, if they differ."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _OLDER = "evse.older"
 
 
 def name_older(incoming: Incoming, received: Record, stands: Record, pointer: str = "") -> None:
-    """Name what an EVSE was received with and is not in what ``stands`` of it now, since it is older."""
+    """Report the parts of a received EVSE that are older than, and not in, the EVSE that ``stands`` now."""
     if received.document == stands.document:
         return
     before, after = members(received.document), members(stands.document)
     said, kept = before.pop("connectors", _NULL), after.pop("connectors", _NULL)
     is_older = EARLIEST < said_at(received.document) < said_at(stands.document)
-    # The same bytes say the same: a status that goes back is the usual reason to be here.
+    # Equal bytes have equal content: the usual case is a status that went back.
     later, is_same = ({}, True) if bytes(said) == bytes(kept) else _compare(said, kept, is_older=is_older)
     is_named = is_older and not (is_same and same_content(join(before), join(after), Kind.EVSE))
     if is_named and not counts_older(incoming):
@@ -39,12 +39,14 @@ def name_older(incoming: Incoming, received: Record, stands: Record, pointer: st
 
 
 def counts_older(incoming: Incoming) -> bool:
-    """Count an EVSE that is older than stored, where no words for it are read; False where it is to be named."""
+    """Count an EVSE that is older than the stored one, if its words are not read; return False if it has to be
+    named.
+    """
     return incoming.counts_only(_OLDER, Evse.clause)
 
 
 def note_older(incoming: Incoming, uid: str, said: datetime, pointer: str) -> None:
-    """Name an EVSE that is older than what was ``said`` of it."""
+    """Report an EVSE that is older than its stored version of the time ``said``."""
     stood = f"EVSE {shown(uid)} was last updated {wire_time(said)}"
     message = f"{stood}, the received one is older; only what is newer in it is stored"
     incoming.note(f"{pointer}/last_updated", _OLDER, message, Evse.clause, counts=True)
@@ -53,8 +55,9 @@ def note_older(incoming: Incoming, uid: str, said: datetime, pointer: str) -> No
 def _compare(
     received: msgspec.Raw, stored: msgspec.Raw, *, is_older: bool
 ) -> tuple[dict[str, tuple[msgspec.Raw, bool]], bool]:
-    """The stored connectors that stay for their own time, each with whether it was received; and whether the others
-    are the received ones and say the same."""
+    """Return the stored connectors that stay because of their own time, each with whether it was received; and whether
+    the others equal the received ones.
+    """
     said, kept = _connectors(received), _connectors(stored)
     later = {
         name: (kept[name], name in said) for name in kept if _is_kept(said.get(name), kept[name], is_older=is_older)
@@ -64,12 +67,12 @@ def _compare(
 
 
 def _connectors(listed: msgspec.Raw) -> dict[str, msgspec.Raw]:
-    """The connectors of an EVSE by their ids; of several with one id the last one counts."""
+    """Return the connectors of an EVSE by id; of several with one id, the last."""
     return {identity(each, "id"): each for each in as_items(listed)}
 
 
 def _is_kept(received: msgspec.Raw | None, stored: msgspec.Raw, *, is_older: bool) -> bool:
-    """Whether a stored connector stays for its own time, and not since its EVSE is older."""
+    """Return True if a stored connector stays because of its own time, and not because its EVSE is older."""
     if received is None:
         return not is_older
     return EARLIEST < said_at(received) < said_at(stored) and not _says_the_same(received, stored)

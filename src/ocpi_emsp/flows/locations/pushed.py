@@ -1,10 +1,10 @@
-"""A location as received, taken apart: its document without EVSEs, and each EVSE.
+"""A received location, taken apart: its document without EVSEs, and each EVSE.
 
 Rules of this module:
-- what the strict lane accepts is taken apart as bytes; all else is read as a whole, with every finding;
-- an EVSE whose bytes are stored already is not read again;
-- one that says what is stored of it, but for its status and an older time, is checked and stays as it is stored: the
-  record of what was received is made only where it has to be looked at once more.
+- what the strict lane accepts is taken apart as bytes; any other location is read as a whole, with every finding;
+- an EVSE whose bytes are already stored is not read again;
+- an EVSE that differs from the stored one only in its status and an older time is checked, and the stored one stays: a
+  record of the received one is only created if it has to be examined again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NULL = msgspec.Raw(b"null")
 
 
 class OlderEvse(msgspec.Struct, frozen=True, gc=False):
-    """An EVSE as received, of which a newer one is stored that differs in its status and its time at most."""
+    """A received EVSE that is older than the stored one, and differs from it in its status and its time at most."""
 
     document: bytes
     last_updated: datetime
@@ -43,24 +43,24 @@ class OlderEvse(msgspec.Struct, frozen=True, gc=False):
 
 @frozen
 class Pushed:
-    """A location as received, split: its document without EVSEs, and a record for each EVSE."""
+    """A received location, taken apart: its document without EVSEs, and a record for each EVSE."""
 
     id: str
     last_updated: datetime
     view: Any
-    """A Location, or a struct in its place; None where its document is stored already."""
+    """A Location, or a struct in its place; None if its document is already stored."""
     shell: bytes
     evses: list[Record]
-    """As received; in the places of ``older`` those that are stored, and stay."""
+    """The EVSEs as received; at the indices of ``older`` the stored ones, which stay."""
     repeats: bool = False
-    """Whether a member of the location itself is repeated, so that not all of it is in these parts."""
+    """True if a member of the location itself is repeated, so that these parts are incomplete."""
     restated: Mapping[int, Restated] = {}
-    """By place: the EVSEs that differ from what is stored in their status and their time at most."""
+    """By index: the EVSEs that differ from the stored ones in their status and their time at most."""
     older: Mapping[int, OlderEvse] = {}
-    """By place: those among them that are older than stored. Empty where the location is older itself."""
+    """By index: those of them that are older than the stored ones. Empty if the location itself is older."""
 
     def as_received(self, incoming: Incoming) -> Pushed:
-        """The same with every EVSE as it was received, for what compares them with each other."""
+        """Return the same with every EVSE as received, for comparing them with each other."""
         evses = list(self.evses)
         for place, each in self.older.items():
             evses[place] = _record(incoming, evses[place].key, each.document, each.last_updated)
@@ -68,7 +68,7 @@ class Pushed:
 
 
 def read(incoming: Incoming, document: bytes, *, is_whole: bool = False) -> Pushed:
-    """Take a location apart; what has no time in one that ``is_whole`` has that of what it is in.
+    """Take a location apart; parts without a time take that of the surrounding part if ``is_whole``.
 
     Raises NotJson, InvalidObject with every finding.
     """
@@ -88,7 +88,9 @@ def read(incoming: Incoming, document: bytes, *, is_whole: bool = False) -> Push
 
 
 def read_strictly(incoming: Incoming, old: Record | None, stored: Sequence[Record]) -> Pushed | None:
-    """Take apart what the strict lane accepts, or None. ``old``, ``stored``: the location and its EVSEs so far."""
+    """Take apart a location that the strict lane accepts, or return None. ``old``, ``stored``: the stored location and
+    EVSEs.
+    """
     body = incoming.request.body
     if incoming.policy.needs_rules:
         return None
@@ -100,7 +102,7 @@ def read_strictly(incoming: Incoming, old: Record | None, stored: Sequence[Recor
     is_stored = old is not None and old.document == shell
     location = decode_struct(Location, shell) if is_stored else decode_part(Location, shell)
     written = [each for each in found.items if isinstance(each, bytes)]
-    # What an older location says of an EVSE is compared in full.
+    # The EVSEs of an older location are compared in full.
     may_stay = old is not None and location is not None and location.last_updated >= old.last_updated
     new = _decoded(written, into_structs=may_stay and bool(stored))
     if location is None or new is None:
@@ -111,7 +113,7 @@ def read_strictly(incoming: Incoming, old: Record | None, stored: Sequence[Recor
 
 
 def _decoded(documents: Sequence[bytes], *, into_structs: bool) -> list[Any] | None:
-    """EVSEs by the strict lane, some at a time: a step of thousands would hold the interpreter meanwhile."""
+    """Decode EVSEs in the strict lane, some at a time: one step of thousands would hold the interpreter meanwhile."""
     found = list[Any]()
     for start in range(0, len(documents), _AT_ONCE):
         some = _decode(b"[%b]" % b",".join(documents[start : start + _AT_ONCE]), into_structs)
@@ -128,8 +130,10 @@ def _decode(documents: bytes, into_structs: bool) -> Sequence[Any] | None:
 def _received(
     incoming: Incoming, items: Sequence[int | bytes], new: Sequence[Any], stored: Sequence[Record], *, may_stay: bool
 ) -> tuple[list[Record], dict[int, Restated], dict[int, OlderEvse]]:
-    """The records of EVSEs, each as its place among the ``stored`` or in its bytes, those read as ``new``: Evses, or
-    structs in their place; and what is known by place of those that differ from what is stored in little."""
+    """Return the records of EVSEs, and by index those that differ little from the stored ones.
+
+    An item is an index among the ``stored`` EVSEs, or bytes; ``new`` are the Evses, or structs, read from the bytes.
+    """
     evses, seen, older = list[Record](), dict[int, Restated](), dict[int, OlderEvse]()
     unread, location = iter(new), incoming.location_key
     known = {each.key.id: each for each in stored} if new else {}
@@ -158,7 +162,7 @@ def _received(
 def evse_record(
     incoming: Incoming, location: Key, evse: Evse, document: bytes, moment: datetime | None = None
 ) -> Record:
-    """The record of an EVSE as received, changed at ``moment``, or as it says itself."""
+    """Return the record of a received EVSE, changed at ``moment``, or at its own ``last_updated``."""
     return _record(incoming, _evse_key(location, evse.uid), document, moment or evse.last_updated, evse)
 
 
@@ -171,7 +175,7 @@ def _evse_key(location: Key, uid: str) -> Key:
 
 
 def is_unchanged(pushed: Pushed, old: Record | None, stored: Sequence[Record]) -> bool:
-    """Whether what was received is what is stored, byte for byte."""
+    """Return True if the received location equals the stored one, byte for byte."""
     if old is None or pushed.shell != old.document or pushed.repeats or len(pushed.evses) != len(stored):
         return False
     if pushed.older or pushed.last_updated > old.last_updated:

@@ -1,4 +1,4 @@
-"""A location as it is read: one document, assembled of itself and its EVSEs."""
+"""A location for reading: one document, assembled from the location and its EVSEs."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ocpi_emsp.ports import Record, Transaction
 
 
 def assemble(location: Record, evses: Sequence[Record]) -> bytes:
-    """The location's document with its EVSEs, each with the ``last_updated`` that it has by now."""
+    """Return the location's document with its EVSEs, each with the current ``last_updated`` of its record."""
     return join(_dated(location, map(current, evses)))
 
 
 def as_stored(location: Record, evses: Sequence[Record]) -> bytes:
-    """The location's document with its EVSEs as they are stored, and the ``last_updated`` that it has by now."""
+    """Return the location's document with its EVSEs as stored, and the current ``last_updated`` of its record."""
     return join(_dated(location, (evse.document for evse in evses)))
 
 
 def joined(location: Record, evses: Sequence[Record]) -> bytes:
-    """The location's document with its EVSEs, each as the partner said it."""
+    """Return the location's document with its EVSEs, each as the partner sent it."""
     return join(_with(location, (evse.document for evse in evses)))
 
 
@@ -41,7 +41,7 @@ def _with(location: Record, evses: Iterable[bytes]) -> Members:
 
 
 async def whole_location(tx: Transaction, location: Record) -> Record:
-    """The location with its EVSEs; received when the newest part of it was, under that part's correlation id."""
+    """Return the location with its EVSEs; its receipt and correlation id are those of its newest part."""
     evses = await evses_of(tx, location)
     newest = max((location, *evses), key=lambda record: record.received_at)
     return evolve(

@@ -1,10 +1,11 @@
 """How large a location may become, part by part.
 
 Rules of this module:
-- nothing that was put part by part, or patched, becomes larger than a PUT may be: it would be a GET without an end;
-- a location is measured as a whole where it gets a new EVSE, and where one of its EVSEs has doubled since: a change of
-  a status reads no other EVSEs;
-- EVSEs that a PUT leaves out stay, as REMOVED, up to as much again; then those go that are left out for the longest.
+- parts that are PUT one by one, or patched, never make an object larger than a PUT may be: a GET would have no bound;
+- a location is measured as a whole when it gets a new EVSE, and when one of its EVSEs has doubled since: a status
+  change reads no other EVSEs;
+- EVSEs that a PUT leaves out stay, as REMOVED, up to the same number again; beyond that, those left out for the longest
+  are deleted.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ from ocpi_emsp.ports import Key, Record, Transaction
 EVSES, CONNECTORS = "location.evses", "evse.connectors"
 _NULL: Final = msgspec.Raw(b"null")
 _SMALL: Final = 1024
-"""Bytes of an EVSE up to which its growth is not looked at."""
+"""Bytes of an EVSE up to which its growth is not checked."""
 _SMALLEST_CONNECTOR: Final = 64
-"""Bytes that a connector has at least."""
+"""Smallest connector, in bytes."""
 
 
 async def require_room_for_evse(
     incoming: Incoming, tx: Transaction, location: Record, old: Record | None, new: Record
 ) -> None:
-    """Count an EVSE that is about to be stored. Raises InvalidObject where it, or its location, is too large; and
+    """Count an EVSE that is about to be stored. Raises InvalidObject if it or its location is too large, and
     QuotaExceeded.
     """
     before = 0 if old is None else len(old.document)
@@ -65,7 +66,7 @@ def _connectors(document: bytes) -> int:
 
 
 def require_evses(incoming: Incoming, before: int, after: int) -> None:
-    """Raises InvalidObject for a location that gets more EVSEs one by one than it may have."""
+    """Raise InvalidObject for a location that gets more EVSEs one by one than allowed."""
     most = incoming.context.limits.quotas.evses
     if after > max(most, before):
         message = f"it would have {after} EVSEs, {most} are stored (QuotaLimits.evses)"
@@ -80,13 +81,13 @@ async def room_for_location(
     after: Sequence[Record],
     others: Sequence[Record],
 ) -> list[Key]:
-    """Count ``count`` more records, ``after`` in the place of ``before``, and the ``others`` that stay beside them;
-    those that are to be deleted, left out for long.
+    """Count ``count`` more records, ``after`` in place of ``before``, and the ``others`` that stay beside them. Return
+    the keys to delete, of EVSEs left out for long.
 
-    Raises InvalidObject where too much stays beside what a location lists; QuotaExceeded. Nothing is written before.
+    Raises InvalidObject if too much stays beside the listed EVSEs; QuotaExceeded. Nothing is written before.
     """
     size = _size(after) - sum([len(each.document) for each in before if each is not None])
-    if not others:  # the usual one
+    if not others:  # the usual case
         await require_room_for_new(incoming, tx, count, size)
         return []
     gone = _left_out_for_long(incoming, others)
@@ -99,13 +100,13 @@ async def room_for_location(
 
 
 async def require_room_for_new(incoming: Incoming, tx: Transaction, count: int, size: int) -> None:
-    """Count ``count`` more records, of ``size`` bytes more in all. Raises QuotaExceeded."""
+    """Count ``count`` more records, of ``size`` bytes more in total. Raises QuotaExceeded."""
     if not fits(incoming.context, incoming.party, incoming.grown, count, size):
         await require_room(incoming.context, incoming.party, tx, incoming.grown, count, size)
 
 
 def _left_out_for_long(incoming: Incoming, others: Sequence[Record]) -> list[Record]:
-    """The EVSEs beyond what may stay beside those that are listed: those that are left out for the longest."""
+    """Return the EVSEs beyond what may stay beside the listed ones: those left out for the longest."""
     limits, left, size = incoming.context.limits, len(others), _size(others)
     found = list[Record]()
     missing = ((each.missing_since, each) for each in others if each.missing_since is not None)

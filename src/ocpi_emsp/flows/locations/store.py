@@ -1,13 +1,13 @@
-"""Storing a location, its EVSEs and its connectors.
+"""Stores a location, its EVSEs and its connectors.
 
 Rules of this module (docs/spec-choices.md rows 4, 15, 18; the shared ones are in inbound/upsert.py):
 - EVSEs are records of their own, so that a status change rewrites one EVSE;
-- each part is compared with what the partner said of that part last: a location with the location, an EVSE with the
-  EVSE, a connector with the connector; what is newer in an object that is older is stored, and the other way round;
-- a change of a part moves the record's ``last_updated`` of everything around it forward, never back, and not what
-  their documents say;
-- an EVSE that a PUT of its location leaves out becomes REMOVED, with an event; it keeps its own ``last_updated``, so
-  that it is back once it is listed again. One that was received since, of a later time, stays.
+- each part is compared with the partner's last version of that part: a location with the location, an EVSE with the
+  EVSE, a connector with the connector. A newer part in an older object is stored, and the reverse;
+- a change of a part moves the ``last_updated`` of every surrounding record forward, never back, and does not change
+  their documents;
+- an EVSE that a PUT of its location leaves out becomes REMOVED, with an event; it retains its own ``last_updated``, so
+  that it returns once it is listed again. An EVSE that was received later, with a later time, stays.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _REMOVED = join({"status": msgspec.Raw(b'"REMOVED"')})
 
 
 async def store_new_location(incoming: Incoming, tx: Transaction, pushed: Pushed) -> Stored:
-    """Insert a location and its EVSEs: with nothing of it stored, nothing is compared."""
+    """Insert a location and its EVSEs; nothing is compared, since nothing of it is stored."""
     if len({evse.key.id for evse in pushed.evses}) < len(pushed.evses):
         pushed = await _without_twins(incoming, tx, pushed)
     evses, key = pushed.evses, incoming.location_key
@@ -78,7 +78,7 @@ async def store_location(
     *,
     is_whole: bool = True,
 ) -> Stored:
-    """Replace a location, changed at ``moment``, and its EVSEs: all that it has where it ``is_whole``."""
+    """Replace a location, changed at ``moment``, and its EVSEs: all of them if ``is_whole``."""
     key, correlation_id = incoming.location_key, incoming.correlation_id
     known = {evse.key.id: evse for evse in stored}
     listed = {evse.key.id for evse in pushed.evses}
@@ -121,7 +121,9 @@ async def store_location(
 
 
 async def _without_twins(incoming: Incoming, tx: Transaction, pushed: Pushed) -> Pushed:
-    """The location with one EVSE of each uid, that of the latest time; the others are stored among the rejections."""
+    """Return the location with one EVSE per uid, the one with the latest time; the others are stored among the
+    rejections.
+    """
     lost = set[int]()
     for uid, places in repeated_places(record.key.id for record in pushed.evses).items():
         counts = max(places, key=lambda place: (pushed.evses[place].last_updated, place))
@@ -139,26 +141,28 @@ async def _without_twins(incoming: Incoming, tx: Transaction, pushed: Pushed) ->
 
 @define
 class _Evses:
-    """The EVSEs of a location on their way to what was received."""
+    """Updates the EVSEs of a location to the received ones."""
 
     incoming: Incoming
     tx: Transaction
     known: dict[str, Record]
-    """By their uids."""
+    """The stored EVSEs by uid."""
     moment: datetime
     """When the location was changed."""
     is_older: bool
-    """Whether the location is older than stored: what is in it was said before, where no time says more."""
+    """True if the location is older than the stored one: its parts count as older, too, unless their times say
+    otherwise.
+    """
     is_whole: bool
-    """Whether the location lists its EVSEs; a PATCH names some."""
+    """True if the location lists all its EVSEs; a PATCH names some."""
     latest: list[datetime] = field(factory=list)
-    """When each was updated last."""
+    """When each EVSE was updated last."""
     written: list[str] = field(factory=list)
     changed: list[str] = field(factory=list)
-    """One whose content changed, where that matters; the others are not compared."""
+    """EVSEs with changed content, as far as that matters; the others are not compared."""
 
     async def store(self, pushed: Pushed) -> None:
-        """Store those that are new, or as new as what is stored of them."""
+        """Store the EVSEs that are new, or at least as new as the stored ones."""
         known, latest, put = self.known, self.latest, self.tx.put
         latest.append(self.moment)
         compares = self.incoming.compares(LocationReceived)
@@ -187,26 +191,26 @@ class _Evses:
             note_older(self.incoming, uid, said, f"/evses/{place}")
 
     def _is_next(self, old: Record, received: Record, seen: Restated | None) -> bool:
-        """Whether a received EVSE takes the place of the stored one as it is."""
+        """Return True if a received EVSE replaces the stored one unchanged."""
         return not self.is_older and (follows(old, received) if seen is None else is_onward(old, received))
 
     def _standing(self, old: Record | None, received: Record, place: int) -> Record:
-        """What stands of an EVSE that is new, or of which some is older than stored, which is named."""
+        """Return the resulting EVSE, if it is new or partly older than stored; older parts are reported."""
         pointer = f"/evses/{place}"
         name_connectors(self.incoming, received.view or decode(Evse, received.document), pointer)
         record = received if old is None else self._merged(old, received)
-        if not self.is_older:  # else the location is named, or is not stored
+        if not self.is_older:  # otherwise the location is reported, or is not stored
             name_older(self.incoming, received, record, pointer)
         return record
 
     def _merged(self, old: Record, received: Record) -> Record:
         if old.missing_since is None or self.is_older or not self.is_whole or is_undated(received):
             return merged(old, received, in_older=self.is_older)
-        # It is REMOVED since it was not listed, and not by a word of its partner's.
+        # It is REMOVED because it was not listed, not because its partner said so.
         return onward(old, evolve(received, document=newest_connectors(received.document, old.document)))
 
     async def remove_others(self, pushed: Pushed, listed: Set[str], location: Record, is_undated: bool) -> None:
-        """Mark the EVSEs that were not received, as far as the location says that they are gone."""
+        """Mark the EVSEs that were not received, if the location implies that they are removed."""
         if len(listed) == len(self.known):
             return
         left_out = [record for uid, record in self.known.items() if uid not in listed]
@@ -223,20 +227,20 @@ class _Evses:
 
 
 def _said(pushed: Pushed) -> Iterator[datetime]:
-    """When each EVSE of a location was updated last, as received."""
+    """Yield the ``last_updated`` of each EVSE of a location, as received."""
     for place, evse in enumerate(pushed.evses):
         older = pushed.older.get(place)
         yield said_at(evse.document) if older is None else older.last_updated
 
 
 async def remove_evses(incoming: Incoming, tx: Transaction, location: Record) -> int:
-    """Mark the EVSEs of a location that its CPO does not list any more; how many were not marked yet."""
+    """Mark the EVSEs of a location that its CPO no longer lists; return how many were not marked before."""
     _, evses = await parts_of(tx, location)
     return sum([await _remove(incoming, tx, record) is not None for record in evses])
 
 
 async def _remove(incoming: Incoming, tx: Transaction, record: Record) -> Record | None:
-    """Mark an EVSE that its location does not list as REMOVED and missing; None where it is REMOVED already."""
+    """Mark an EVSE that its location does not list as REMOVED and missing; None if it is already REMOVED."""
     if incoming.accept(Evse, record.document).status == Status.REMOVED:
         return None
     removed = Record(
@@ -253,10 +257,10 @@ async def _remove(incoming: Incoming, tx: Transaction, record: Record) -> Record
 
 
 def merged(old: Record, new: Record, *, in_older: bool = False) -> Record:
-    """What stands of an EVSE: the received one or, where that is older, the stored one, each with the newest of every
-    connector; the stored record itself where nothing is newer.
+    """Return the resulting EVSE: the received one or, if that is older, the stored one, with the newest of each
+    connector. Return the stored record itself if nothing is newer.
 
-    ``in_older``: it was received in an older location, which says nothing new under the time that is stored.
+    ``in_older``: the EVSE is part of an older location, which adds nothing under the stored time.
     """
     if not in_older and follows(old, new):
         return new
@@ -273,7 +277,7 @@ def merged(old: Record, new: Record, *, in_older: bool = False) -> Record:
 
 
 def still_left_out(old: Record, new: Record, *, says_status: bool) -> Record:
-    """A changed EVSE: it stays REMOVED where its location left it out, unless the change says another status."""
+    """Return a changed EVSE: it stays REMOVED if its location left it out, unless the change has another status."""
     if says_status or old.missing_since is None:
         return new
     return evolve(new, missing_since=old.missing_since, missed=old.missed)

@@ -1,9 +1,9 @@
-"""A pulled location that is stored whole: as one record, byte for byte as it was received.
+"""Stores a pulled location whole: as one record, byte for byte as received.
 
 Rules of this module:
-- it is new, the strict lane accepts it, and none of its EVSEs or of its own members is repeated; one with more EVSEs
-  than MOST is taken apart at once, since its first change would have to (inbound/evses.py);
-- one that is received again as it is stored is not looked at: no finding of it can be other than none.
+- the location is new, the strict lane accepts it, and none of its EVSEs or of its own members is repeated; one with
+  more than MOST EVSEs is taken apart at once, since its first change would do so (inbound/evses.py);
+- a location that is received again unchanged is not examined: it cannot have findings.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ocpi_emsp.ports import Record, Transaction
 
 
 async def store_whole(incoming: Incoming, tx: Transaction, old: Record | None) -> Stored | None:
-    """What becomes of a pulled location that is new, or as it is stored; None where it has to be taken apart."""
+    """Store a pulled location that is new or equal to the stored one; return None if it has to be taken apart."""
     document = incoming.request.body
     if not is_read_strictly(incoming) or not may_be_whole(document):
         return None
@@ -46,7 +46,7 @@ async def store_whole(incoming: Incoming, tx: Transaction, old: Record | None) -
 
 
 def _read(document: bytes) -> Location | None:
-    """A struct of a location that can be stored whole."""
+    """Return a struct of a location that can be stored whole."""
     try:
         if not has_each_once(document, members(document)):
             return None

@@ -1,7 +1,7 @@
 """Which parties a hub's connection is allowed: by name, by country, or all (docs/reference/profiles.md, Hubs).
 
 Rules of this module: ``ES-AAA`` is one party; ``*`` stands for the rest of a code, as in ``ES-*``, ``ES-A*`` and
-``*-AAA``, and alone for every party. Any number of names costs the same.
+``*-AAA``, and alone for every party. The number of names does not affect the cost.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from attrs import frozen
 from ocpi_emsp.ports import Owner
 
 PATTERN = re.compile(r"\*|(?:[A-Z]{2}|\*)-(?:[A-Z0-9]{3}|[A-Z0-9]{0,2}\*)")
-"""What may stand among the allowed parties."""
+"""The form of an entry among the allowed parties."""
 
 
 @frozen
 class AllowedParties:
-    """The parties that a connection may bring objects of."""
+    """The parties whose objects a connection may send."""
 
     named: frozenset[Owner]
     patterns: re.Pattern[str] | None
-    """Of those that are not named."""
+    """The pattern of parties that are not listed by name."""
 
     def allow(self, owner: Owner) -> bool:
-        """True where the party is one of them."""
+        """Return True if the party is one of them."""
         return owner in self.named or (
             self.patterns is not None and self.patterns.fullmatch("-".join(owner)) is not None
         )
@@ -34,7 +34,7 @@ class AllowedParties:
 
 @lru_cache(maxsize=1024)
 def allowed_by(texts: tuple[str, ...]) -> AllowedParties:
-    """Those that the texts of a profile allow."""
+    """Return the parties that the texts of a profile allow."""
     patterns = [_expression(text) for text in texts if "*" in text]
     return AllowedParties(
         frozenset(owner_named(text) for text in texts if "*" not in text),
@@ -43,7 +43,7 @@ def allowed_by(texts: tuple[str, ...]) -> AllowedParties:
 
 
 def _expression(text: str) -> str:
-    """Two letters, and three letters or digits (credentials.md 2.1): no other code is a party's."""
+    """Return a pattern of two letters, and three letters or digits (credentials.md 2.1); no other code is a party's."""
     country_code, _, party_id = text.partition("-")
     beginning = party_id.rstrip("*")
     country = "[A-Z]{2}" if country_code == "*" else country_code
@@ -51,6 +51,6 @@ def _expression(text: str) -> str:
 
 
 def owner_named(text: str) -> Owner:
-    """The owner of a name such as ``ES-AAA``."""
+    """Return the owner of a name such as ``ES-AAA``."""
     country_code, _, party_id = text.upper().partition("-")
     return country_code, party_id

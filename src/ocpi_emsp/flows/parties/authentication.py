@@ -1,10 +1,10 @@
-"""Who sent a request, by the token that it presents.
+"""The sender of a request, identified by the token that it presents.
 
 Rules of this module (credentials.md; docs/spec-choices.md rows 1, 17, 19):
-- what a caller is known by is read once, and again when the store does not say that it still stands (known.py);
-- what the use of a token changes is stored before the request is served, so such a token is read each time: the use of
-  a newer one retires the older ones;
-- what depends on the time is judged at each request.
+- a caller's records are read once, and again when the store cannot confirm that they are unchanged (known.py);
+- a change that follows from the use of a token is stored before the request is served, so such a token is read each
+  time: the use of a newer token retires the older ones;
+- time-dependent conditions are checked at each request.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from ocpi_emsp.wire import from_base64, presented_token
 
 
 async def authenticate(context: Context, header: str | None, correlation_id: str) -> Caller:
-    """The party behind an Authorization header. Raises NotAuthenticated.
+    """Return the party behind an Authorization header. Raises NotAuthenticated.
 
     A change of state that the token's use implies is stored with the ``correlation_id`` of the request. A token whose
-    use changes nothing is not read again while the store says that neither it nor its party changed.
+    use changes nothing is not read again while the store confirms that it and its party are unchanged.
     """
     presented = presented_token(header)
     known: Caller | None = context.callers.find(presented)
@@ -52,7 +52,7 @@ async def authenticate(context: Context, header: str | None, correlation_id: str
         async with context.store.transaction() as tx:
             await find_party(tx, party.country_code, party.party_id)
             stored, token = await _find(tx, presented, read)
-            # The use of this token is stored: it retires older tokens, or those past their grace.
+            # The use of this token changes state: it retires older tokens, or tokens past their grace.
             issued = _after_use(context, stored.issued, token_hash(token))
             party = evolve(stored, issued=issued, sends_base64=token != presented)
             if party != stored:
@@ -65,16 +65,16 @@ async def authenticate(context: Context, header: str | None, correlation_id: str
 
 
 def _require_window(context: Context, party: Party) -> None:
-    """Raises NotAuthenticated where the party ended its registration too long ago. Its tokens settle nothing."""
+    """Raise NotAuthenticated if the party ended its registration too long ago. Its tokens then change no state."""
     ended, window = party.unregistered_at, context.limits.credentials.renewal_window
     if ended is None or context.clock.now() - ended > window:
         raise NotAuthenticated("the registration was ended: a new one needs a new token")
 
 
 async def _find(tx: Transaction, presented: str, read: list[tuple[Key, Record | None]]) -> tuple[Party, str]:
-    """The party that the token belongs to, as it is or read as base64, and the token. Raises NotAuthenticated.
+    """Return the party that the token belongs to, as written or read as base64, and the token. Raises NotAuthenticated.
 
-    ``read`` gets what it was found by.
+    The records that it was found by are appended to ``read``.
     """
     for reading in (str, from_base64):
         token = reading(presented)
@@ -88,7 +88,7 @@ async def _find(tx: Transaction, presented: str, read: list[tuple[Key, Record | 
 
 @cache
 def _warn_of_one_process() -> None:
-    """Once in each process: where several share a port, parties are known to one of them only."""
+    """Warn once per process: if several processes share a port, each knows only its own parties."""
     reason = "a token is not known, and MemoryStore is for one process only: use SqlStore if several serve"
     logs.warning("store.one_process", reason=reason)
 
@@ -111,14 +111,14 @@ def _owner_key(document: bytes) -> Key:
 
 
 def _after_use(context: Context, issued: tuple[IssuedToken, ...], sha256: str) -> tuple[IssuedToken, ...]:
-    """The tokens that work after this one was used. Raises NotAuthenticated where it was replaced too long ago."""
+    """Return the tokens that work after this one was used. Raises NotAuthenticated if it was replaced too long ago."""
     now, grace = context.clock.now(), context.limits.credentials.token_grace
     place = [each.sha256 for each in issued].index(sha256)
     used = issued[place]
-    # The party reads our versions with an offered token before it answers: that use settles nothing.
+    # The party reads our versions with an offered token before it answers: that use proves nothing yet.
     is_unsettled = used.offered and now - used.issued_at <= context.limits.credentials.handshake_timeout
     settled = issued[: place + 1] if is_unsettled else (evolve(used, offered=False),)
-    # One that was offered, and not used for so long while an earlier one was, was never accepted.
+    # An offered token that stayed unused for so long, while an earlier one was used, was never accepted.
     later = tuple(each for each in issued[place + 1 :] if not (each.offered and now - each.issued_at > grace))
     given = [each.issued_at for each in later if not each.offered]
     if given and now - (used.registered_at or given[-1]) > grace:

@@ -1,9 +1,9 @@
-"""The extra headers of a party's profile: what may be one, and which values are shown.
+"""The extra headers of a party's profile: which are possible, and which values are shown.
 
 Rules of this module (RFC 9110 5.1 and 5.5; docs/reference/profiles.md):
-- a name is a token, a value is printable ASCII without blanks at its ends: anything else, no header can hold;
-- what we set ourselves, or what belongs to the connection, cannot be set;
-- a value is shown only of the headers that name a party (``ocpi-to-party-id``, ...): any other may be a secret.
+- a name is a token, a value is printable ASCII without leading or trailing blanks: a header can hold nothing else;
+- headers that this library sets, or that belong to the connection, cannot be set;
+- only values of headers that name a party (``ocpi-to-party-id``, ...) are shown: any other value may be a secret.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any, ClassVar, Final
 from attrs import field, frozen
 
 SHORTEST: Final = 4
-"""Characters of a secret: replacing shorter ones would make any text unreadable."""
+"""Shortest secret, in characters; replacing shorter texts would make any text unreadable."""
 MOST: Final = 4000
-"""Characters of a value: servers refuse headers of more than 8 KB in all."""
+"""Longest value, in characters; servers reject headers of more than 8 KB in total."""
 RESERVED: Final = frozenset(
     {
         *("accept", "authorization", "content-length", "content-type", "host", "x-correlation-id", "x-request-id"),
@@ -26,7 +26,7 @@ RESERVED: Final = frozenset(
         *("te", "trailer", "transfer-encoding", "upgrade"),
     }
 )
-"""What we set ourselves, and what belongs to the connection."""
+"""Headers that this library sets, or that belong to the connection."""
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _VALUE = re.compile(r"[!-~](?:[ -~\t]*[!-~])?")
@@ -34,17 +34,17 @@ _VALUE = re.compile(r"[!-~](?:[ -~\t]*[!-~])?")
 
 @frozen(kw_only=True)
 class ExtraHeader:
-    """A header that a partner wants on each call; its value may be a secret, and never shows in a repr."""
+    """A header that a partner requires on each call; its value may be a secret, and never appears in a repr."""
 
     clause: ClassVar[str] = "credentials.md#21-credentials-object"
 
     name: str
-    """In lower case."""
+    """The name, in lower case."""
     value: str = field(repr=False)
 
     @property
     def shown(self) -> str:
-        """The value as people may see it: of a header that names a party, and ``***`` for any other."""
+        """Return the value if the header names a party, and ``***`` for any other."""
         return self.value if names_party(self.name) else "***"
 
 
@@ -52,12 +52,12 @@ _ROUTING = re.compile(r"ocpi-(?:to|from)-(?:country-code|party-id)")
 
 
 def names_party(header: str) -> bool:
-    """True for a header that names the party a hub shall ask, or that asks: its value may be shown."""
+    """Return True for a header that names the called or the calling party of a hub; its value may be shown."""
     return _ROUTING.fullmatch(header) is not None
 
 
 def read_headers(value: Any) -> tuple[ExtraHeader, ...]:
-    """The headers of a mapping of names to values. Raises ValueError, which quotes no value."""
+    """Return the headers of a mapping of names to values. Raises ValueError, which quotes no value."""
     example = "for example {'ocpi-to-party-id': 'AAA'}"
     if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in (*value, *value.values())):
         raise ValueError(f"expected a mapping of names to texts, {example}")
@@ -77,6 +77,6 @@ def read_headers(value: Any) -> tuple[ExtraHeader, ...]:
 
 
 def secret_values(headers: Mapping[str, str]) -> list[str]:
-    """The values of a request's extra headers that are not to be logged."""
+    """Return the values of a request's extra headers that must not be logged."""
     extra = (value for name, value in headers.items() if name not in RESERVED and not names_party(name))
     return [value for value in extra if len(value) >= SHORTEST]

@@ -1,18 +1,19 @@
-"""Whose an object is that comes over a hub's connection: the connection's own party, or one that it is allowed.
+"""The owner of an object received over a hub's connection: the connection's own party, or an allowed one.
 
 Rules of this module (docs/spec-choices.md row 10, docs/reference/profiles.md):
-- a party that has a registration of its own is written by its own connection alone, although another profile allows it;
-- a push names the owner in its URL; a CDR, and what is pulled, names none in 2.1.1, so that it is looked for:
-  - what the profile says that names it (``owner_from``) comes first, where it can be read and that party is allowed;
-  - an object that names its ``country_code`` and ``party_id`` (the 2.2 habit) is believed where they are allowed;
-  - one whose id exactly one allowed party has is that party's, so that pushes and pulls meet, unless the
-    connection's own party has it as well, and what was received is that one by its content (same_object.py);
-  - a session or CDR at a location that exactly one allowed party has, and the connection's own has not, is that
-    party's; a CDR's own session (its id, the same driver) counts before its location;
-  - everything else is the connection's own;
-- a CDR that is there already with the same content stays where it is, unless ``owner_from`` names another owner;
-- the cost does not depend on how many parties are allowed: a few reads by id, and none on a connection of one party;
-- whose objects came over a connection is stored with its party, once for each of them.
+- only its own connection writes objects of a party with a registration of its own, even if another profile allows it;
+- a push names the owner in its URL. A CDR and a pulled object name none in 2.1.1, so the owner is determined in this
+  order:
+  - the member that the profile's ``owner_from`` names comes first, if it is readable and its party is allowed;
+  - an object's own ``country_code`` and ``party_id`` (the 2.2 habit) count if that party is allowed;
+  - if exactly one allowed party has an object with this id, it is the owner, so that pushes and pulls meet; unless the
+    connection's own party has one as well, and the received object is that one by its content (same_object.py);
+  - for a session or CDR, if exactly one allowed party has its location and the connection's own party has not, that
+    party is the owner; a CDR's own session (its id, the same driver) counts before its location;
+  - otherwise the connection's own party is the owner;
+- a CDR that is already stored with the same content is not moved, unless ``owner_from`` names another owner;
+- the cost does not depend on the number of allowed parties: a few reads by id, and none on a connection of one party;
+- the owners whose objects were received over a connection are stored with its party, once each.
 """
 
 from __future__ import annotations
@@ -38,32 +39,32 @@ from ocpi_emsp.ports import Key, Kind, Owner, Query, Record, Transaction
 UNREADABLE: Final = "owner.unreadable"
 NOT_ALLOWED: Final = "owner.not_allowed"
 UNKNOWN_OWNER: Final = frozenset({UNREADABLE, NOT_ALLOWED})
-"""The rules of what could not be stored under the owner that it names."""
+"""Rules for objects that could not be stored under the owner that they name."""
 _PAGE = 100
 _CLAUSE = "transport_and_format.md#client-owned-object-push"
 
 
 @frozen
 class Owned:
-    """Whose an object is."""
+    """The owner of an object."""
 
     owner: Owner
     is_read: bool = False
-    """It was read as the profile says."""
+    """True if the owner was read as the profile says."""
     findings: tuple[Finding, ...] = ()
-    """Why it could not be."""
+    """Why the owner could not be read."""
 
 
-# --- who may --------------------------------------------------------------------------------------------------------
+# --- permissions ----------------------------------------------------------------------------------------------------
 
 
 async def may_write(context: Context, tx: Transaction, party: Party, owner: Owner) -> bool:
-    """True where the party's connection may read and write objects of ``owner``."""
+    """Return True if the party's connection may read and write objects of ``owner``."""
     return owner == party.owner or (_is_allowed(context, party, owner) and not await _is_registered(tx, owner))
 
 
 async def is_open(context: Context, party: Party, owner: Owner) -> bool:
-    """:func:`may_write`, for a request: whether the owner has a registration is read once, and when that changed."""
+    """Answer :func:`may_write` for a request; the owner's registration is cached until it changes."""
     if owner == party.owner or not _is_allowed(context, party, owner):
         return owner == party.owner
     is_registered: bool | None = context.registered.find(owner)
@@ -86,7 +87,7 @@ async def _is_registered(tx: Transaction, owner: Owner) -> bool:
 
 
 async def registered_parties(tx: Transaction) -> list[Party]:
-    """Every party that is registered."""
+    """Return every registered party."""
     found, query = list[Party](), Query(kind=Kind.PARTY, limit=_PAGE, count=False)
     while records := (await tx.page(query)).records:
         found += (read_party(record.document) for record in records)
@@ -95,7 +96,7 @@ async def registered_parties(tx: Transaction) -> list[Party]:
 
 
 async def connection_of(tx: Transaction, owner: Owner) -> Party | None:
-    """The party that sends an owner's objects: itself, else the hub that they came over; None where none is known."""
+    """Return the party that sends an owner's objects: itself, or the hub that they came over; None if unknown."""
     party = await find_party(tx, *owner)
     if party is not None:
         return party
@@ -103,13 +104,13 @@ async def connection_of(tx: Transaction, owner: Owner) -> Party | None:
     return next((each for each in await registered_parties(tx) if name in each.seen_owners), None)
 
 
-# --- who was seen ---------------------------------------------------------------------------------------------------
+# --- known owners ---------------------------------------------------------------------------------------------------
 
 
 async def record_owners(context: Context, party: Party, owners: Iterable[Owner]) -> None:
-    """Store with a hub's party that objects of these owners came over its connection; once for each of them.
+    """Store with a hub's party that objects of these owners were received over its connection, once for each owner.
 
-    The hub itself is one of them where it pushes objects of its own. Raises QuotaExceeded.
+    The hub itself is one of them if it pushes its own objects. Raises QuotaExceeded.
     """
     names = {"-".join(owner) for owner in owners}
     if not party.profile.is_hub or names <= set(party.seen_owners):
@@ -124,14 +125,19 @@ async def record_owners(context: Context, party: Party, owners: Iterable[Owner])
 
 
 def known_owners(party: Party) -> frozenset[Owner]:
-    """Whose objects came over the party's connection, itself, and those that its profile names, not by a pattern."""
+    """Return the party, the owners whose objects were received over its connection, and those that its profile names.
+
+    Parties that only match a pattern of the profile are not included.
+    """
     return frozenset(
         {party.owner, *map(owner_named, party.seen_owners), *allowed_by(party.profile.allowed_parties).named}
     )
 
 
 async def owners_behind(context: Context, tx: Transaction, party: Party) -> tuple[Owner, ...]:
-    """Whose objects may have come over the party's connection: itself first, then those seen and those named."""
+    """Return the owners of objects received over the party's connection: itself first, then those seen and those
+    named.
+    """
     if not party.profile.is_hub:
         return (party.owner,)
     taken = {each.owner for each in await registered_parties(tx)}
@@ -139,11 +145,11 @@ async def owners_behind(context: Context, tx: Transaction, party: Party) -> tupl
     return (party.owner, *sorted(owner for owner in others if _is_allowed(context, party, owner)))
 
 
-# --- whose an object is ---------------------------------------------------------------------------------------------
+# --- the owner of an object -----------------------------------------------------------------------------------------
 
 
 async def holders(context: Context, tx: Transaction, party: Party, kind: str, object_id: str) -> Sequence[Record]:
-    """The objects with this id that may have come over the party's connection: its own first, then the oldest."""
+    """Return the objects with this id that may belong to the party's connection: its own first, then the oldest."""
     own = await tx.get(Key(kind, *party.owner, object_id))
     found = [own] if own is not None else []
     if not party.profile.is_hub:
@@ -157,8 +163,8 @@ async def holders(context: Context, tx: Transaction, party: Party, kind: str, ob
 
 
 def said_owner(document: bytes) -> Owner | None:
-    """The owner that the object itself names, or None. Raises NotJson, InvalidObject."""
-    if document.rfind(b'"party_id"') < 0:  # from the end, since that takes half the time
+    """Return the owner that the object itself names, or None. Raises NotJson, InvalidObject."""
+    if document.rfind(b'"party_id"') < 0:  # from the end, which takes half the time
         return None
     parts = members(document)
     if "country_code" not in parts or "party_id" not in parts:
@@ -172,14 +178,14 @@ def _text(value: object) -> str:
 
 
 async def owner_of(context: Context, tx: Transaction, party: Party, kind: str, document: bytes) -> Owned:
-    """Whose an object is that comes over a party's connection without an owner."""
+    """Return the owner of an object that was received over a party's connection without an owner."""
     own, profile = party.owner, party.profile
     if not profile.is_hub and profile.owner_from is None:
         return Owned(own)
     try:
         said, object_id = said_owner(document), identity(document, "id")
     except (InvalidObject, NotJson):
-        return Owned(own)  # it is refused; only its sender is known
+        return Owned(own)  # it will be rejected; only its sender is known
     reading = None
     if profile.owner_from is not None:
         reading = read_owner(profile.owner_from, kind, document, known_owners(party))
@@ -194,7 +200,7 @@ async def owner_of(context: Context, tx: Transaction, party: Party, kind: str, d
 async def _unread(
     tx: Transaction, party: Party, kind: str, reading: Reading | None, owner: Owner
 ) -> tuple[Finding, ...]:
-    """The finding about an owner that could not be read, or is not allowed."""
+    """Return the finding about an owner that is unreadable or not allowed."""
     if reading is None:
         return ()
     rule, why, stored = UNREADABLE, reading.why, f"the {kind} is stored as one of {'-'.join(owner)}"
@@ -210,7 +216,7 @@ async def _unread(
 async def _looked_for(
     context: Context, tx: Transaction, party: Party, kind: str, object_id: str, document: bytes
 ) -> Owner | None:
-    """The allowed party that has the object, or what it is about."""
+    """Return the allowed party that has the object, or what it refers to."""
     if kind == Kind.CDR:
         return await _owner_of_cdr(context, tx, party, object_id, document)
     known = await holders(context, tx, party, kind, object_id)
@@ -239,7 +245,7 @@ async def _owner_of_cdr(context: Context, tx: Transaction, party: Party, cdr_id:
 
 
 async def _owner_of_place(context: Context, tx: Transaction, party: Party, document: bytes) -> Owner | None:
-    """The one party that has the location at which something happened."""
+    """Return the only party that has the location of a session or CDR."""
     location = text_at(document, "location", "id")
     found = await holders(context, tx, party, Kind.LOCATION, location) if location else ()
     return _only(map(_owner, found))
@@ -250,6 +256,6 @@ def _owner(record: Record) -> Owner:
 
 
 def _only(found: Iterable[Owner]) -> Owner | None:
-    """The one that was found, where it is one."""
+    """Return the owner if exactly one was found."""
     several = list(found)
     return several[0] if len(several) == 1 else None

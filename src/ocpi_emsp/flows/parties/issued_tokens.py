@@ -1,4 +1,4 @@
-"""Which tokens of ours work for a party, once another one is given out, confirmed, or taken back.
+"""Which of our tokens work for a party, after another one is issued, confirmed, or withdrawn.
 
 Rules of this module (docs/spec-choices.md row 19): a replaced token works until a newer one is first used.
 """
@@ -17,24 +17,25 @@ from ocpi_emsp.wire import from_base64, presented_token
 
 _PAGE = 500
 _UNSETTLED = 10
-"""Tokens issued before the latest that keep working beside the one in use: each renewal whose answer was lost issued
-one, and a party that is cut off tries again a few times."""
+"""Earlier tokens that still work beside the one in use: each renewal whose response was lost issued one, and a party
+that is cut off retries a few times.
+"""
 
 
 def reissue(party: Party, token: str, now: datetime, *, offered: bool = False) -> tuple[IssuedToken, ...]:
-    """The tokens that work once ``token`` is given out: until it is used, the one in use and the last ones stay.
+    """Return the tokens that work once ``token`` is issued: until it is used, the one in use and the last ones stay.
 
-    The first is the one in use: the use of a later one ends those before it. One that we give while another is
-    ``offered`` in a PUT of ours is as unsettled as that one: which of the two the party keeps shows by its use.
+    The first is the one in use; the use of a later one ends those before it. If another token is ``offered`` in a PUT
+    of ours, this one is offered as well: the next use shows which of the two the party stored.
     """
     open_offer = offered or any(each.offered for each in party.issued)
     return (*party.issued[:1], *party.issued[1:][-_UNSETTLED:], evolve(issue(token, now), offered=open_offer))
 
 
 def confirm(party: Party, token: str) -> tuple[IssuedToken, ...]:
-    """The tokens that work once the party has answered the PUT that offered ``token``.
+    """Return the tokens that work once the party has answered the PUT that offered ``token``.
 
-    Where another one was issued meanwhile, the party may use either.
+    If another one was issued meanwhile, the party may use either.
     """
     if not party.issued or party.issued[-1].sha256 != token_hash(token):
         return party.issued
@@ -42,19 +43,19 @@ def confirm(party: Party, token: str) -> tuple[IssuedToken, ...]:
 
 
 def withdraw(party: Party, token: str) -> tuple[IssuedToken, ...]:
-    """The tokens that work once the party has refused the PUT that offered ``token``."""
+    """Return the tokens that work once the party has rejected the PUT that offered ``token``."""
     return tuple(each for each in party.issued if each.sha256 != token_hash(token))
 
 
 def token_to_issue(context: Context) -> str:
-    """A new token for a party, which this process knows at once, however many unknown ones come."""
+    """Return a new token for a party; this process accepts it at once, even beyond the limit of unknown tokens."""
     token = new_token()
     context.inbound.issued(token_hash(token))
     return token
 
 
 def token_hashes(header: str) -> tuple[str, ...]:
-    """The hashes of the token in an Authorization header, in its readings; none where there is no token in it."""
+    """Return the hashes of the token in an Authorization header, in its readings; empty if it has no token."""
     try:
         token = presented_token(header)
     except NotAuthenticated:
@@ -64,7 +65,7 @@ def token_hashes(header: str) -> tuple[str, ...]:
 
 
 async def issued_hashes(tx: Transaction, most: int) -> tuple[set[str], int]:
-    """The hashes of the tokens that open something, ``most`` of them, and in how many pages they were read."""
+    """Return up to ``most`` hashes of valid tokens, and the number of pages in which they were read."""
     found, pages, query = set[str](), 1, Query(kind=Kind.CREDENTIAL, limit=_PAGE, count=False)
     while (records := (await tx.page(query)).records) and len(found) < most:
         found.update(record.key.id for record in records)

@@ -1,4 +1,4 @@
-"""Settings of a profile that are stored as a JSON object of what differs from the default."""
+"""Settings of a profile that are stored as a JSON object of the differences from the default."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 
 def given_settings(value: Any, expected: str) -> Mapping[str, Any]:
-    """The settings by name, from a mapping or a JSON object. Raises ValueError with ``expected`` for anything else."""
+    """Return the settings by name, from a mapping or a JSON object. Raises ValueError with ``expected`` for anything
+    else.
+    """
     if isinstance(value, str):
         try:
             value = json.loads(value, parse_float=str)  # a number keeps its digits
@@ -20,5 +22,5 @@ def given_settings(value: Any, expected: str) -> Mapping[str, Any]:
 
 
 def settings_text(settings: Mapping[str, Any]) -> str | None:
-    """The JSON object that is stored; None where nothing differs."""
+    """Return the JSON object to store; None if nothing differs."""
     return json.dumps(dict(settings), ensure_ascii=False) if settings else None

@@ -1,13 +1,14 @@
-"""What an object says of its owner, as a party's profile has it read: ``owner_from``.
+"""The owner that an object names, read as a party's profile says: ``owner_from``.
 
 Rules of this module (docs/reference/profiles.md, Hubs; OCPI 2.1.1 objects carry no owner):
-- ``operator.name``: the code of the operator stands in its place, such as ``ES*AAA``, ``ES-AAA`` or ``ESAAA``;
-- ``evse_id``: the EVSE-IDs begin with it, such as ``ES*AAA*E123`` or ``ESAAAE123``, and all name one operator;
-- ``country_code/party_id``: the members that OCPI 2.2 has, of the object or of its copy of the location;
-- a session and a CDR are read by their copy of the location; a tariff has members alone;
-- codes are read in any case, and begin with a country; a blank is no separator: a brand such as "EV Box" is no code;
-- a name without a separator, such as ``ESAAA``, is a code where that party is known by then: named in the allowed
-  parties, or seen over the connection. "SHELL" may be a code as well.
+- ``operator.name``: it holds the operator's code, such as ``ES*AAA``, ``ES-AAA`` or ``ESAAA``;
+- ``evse_id``: the EVSE-IDs begin with the code, such as ``ES*AAA*E123`` or ``ESAAAE123``, and all name one operator;
+- ``country_code/party_id``: the members of OCPI 2.2, of the object or of its location copy;
+- for a session and a CDR, their location copy is read; a tariff only has the members;
+- codes are read in any case, and begin with a country; a blank is not a separator: a brand such as "EV Box" is not a
+  code;
+- a name without a separator, such as ``ESAAA``, is only a code if that party is already known: named in the allowed
+  parties, or seen over the connection. "SHELL" could be a code as well.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ OPERATOR_NAME: Final = "operator.name"
 EVSE_ID: Final = "evse_id"
 MEMBERS: Final = "country_code/party_id"
 CRITERIA: Final = (OPERATOR_NAME, EVSE_ID, MEMBERS)
-"""What may name an owner."""
+"""The members that may name an owner."""
 
 _SEPARATED = re.compile(r"([A-Z]{2})\s*[*_-]\s*([A-Z0-9]{3})", re.IGNORECASE)
 _BARE = re.compile(r"([A-Z]{2})([A-Z0-9]{3})|([a-z]{2})([a-z0-9]{3})")
@@ -41,34 +42,34 @@ _COPIES = ("location", "cdr_location")
 
 @frozen
 class Reading:
-    """What was read of an owner."""
+    """The result of reading an owner."""
 
     owner: Owner | None
-    """None where it cannot be read."""
+    """The owner; None if it is unreadable."""
     why: str = ""
-    """Why not."""
+    """Why it is unreadable."""
 
 
 def read_owner(criterion: str, kind: str, document: bytes, known: Collection[Owner] = ()) -> Reading | None:
-    """The owner that an object names by a criterion; None where objects of this kind have nothing of it.
+    """Return the owner that an object names by a criterion; None if objects of this kind cannot name one so.
 
-    ``known`` are the parties that a name without a separator may be.
+    ``known`` are the parties that a name without a separator may stand for.
     """
     if not is_said_of(criterion, kind):
         return None
     try:
         return _READERS[criterion](kind, document, known)
-    except (InvalidObject, NotJson):  # it is refused; what it says of its owner does not matter
+    except (InvalidObject, NotJson):  # it will be rejected; its owner does not matter
         return Reading(None, "the object cannot be read")
 
 
 def is_said_of(criterion: str, kind: str) -> bool:
-    """False where objects of a kind have nothing of a criterion: a tariff has no operator and no EVSE."""
+    """Return False if a criterion does not apply to a kind: a tariff has no operator and no EVSE."""
     return kind != Kind.TARIFF or criterion == MEMBERS
 
 
 def named_owners(criterion: str | None, kind: str, document: bytes, known: Collection[Owner] = ()) -> set[Owner]:
-    """The owners that an object names: by the criterion, or without one by any."""
+    """Return the owners that an object names: by the criterion, or by any if it is None."""
     readings = (read_owner(each, kind, document, known) for each in ([criterion] if criterion else CRITERIA))
     return {reading.owner for reading in readings if reading is not None and reading.owner is not None}
 
@@ -128,7 +129,7 @@ def _in_a_country(owner: Owner | None) -> Owner | None:
 
 
 def _place(kind: str, document: bytes) -> bytes:
-    """The location, or the copy of it that an object has; an empty object where there is none."""
+    """Return the location, or the location copy of an object; an empty object if there is none."""
     if kind in (Kind.LOCATION, Kind.TARIFF):
         return document
     parts = members(document)
@@ -137,13 +138,13 @@ def _place(kind: str, document: bytes) -> bytes:
 
 
 def _evse_ids(place: bytes) -> Iterator[str]:
-    """Those of the EVSEs of a location, or of the one EVSE that a 2.2 copy is about."""
+    """Yield the EVSE-IDs of a location, or that of the one EVSE of a 2.2 copy."""
     evses = [bytes(each) for each in as_items(members(place).get("evses", msgspec.Raw(b"null")))]
     yield from filter(None, (text_at(each, EVSE_ID).strip() for each in (place, *evses)))
 
 
 def text_at(document: bytes, *path: str) -> str:
-    """The text of a member; empty where there is none."""
+    """Return the text of a member; empty if there is none."""
     *above, last = path
     try:
         for name in above:

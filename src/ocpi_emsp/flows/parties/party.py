@@ -1,11 +1,11 @@
 """Parties: what is stored of each partner, and which token belongs to which.
 
 Rules of this module (credentials.md; docs/spec-choices.md rows 1, 10, 17, 19):
-- a token that we only compare is stored as its SHA-256; the one that we present stands in the party's
-  document, which a durable store has to seal (see SqlStore);
+- a token that is only compared is stored as its SHA-256; the token that we present is part of the party's document,
+  which a durable store has to encrypt (see SqlStore);
 - a replaced token works until the new one is first used, or the grace time ends;
-- a party is identified by country_code and party_id, compared without case;
-- a transaction that writes reads the party before its tokens: two of them then lock in one order.
+- a party is identified by country_code and party_id, compared case-insensitively;
+- a writing transaction reads the party before its tokens, so concurrent transactions lock in the same order.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _CLAUSE = "credentials.md#21-credentials-object"
 
 
 class PartyState(OpenEnum):
-    """Where a partner is in its life."""
+    """The state of a partner's registration."""
 
     INVITED = "INVITED"
     """It has token A and may only register."""
@@ -47,27 +47,28 @@ class PartyState(OpenEnum):
     REGISTERED = "REGISTERED"
     """Both sides have exchanged credentials."""
     UNREGISTERED = "UNREGISTERED"
-    """It ended its registration, and may register anew; what is known of it stays."""
+    """It ended its registration, and may register again; what is known of it stays."""
 
 
 @frozen(kw_only=True)
 class IssuedToken:
-    """A token that we gave to a party, by its hash."""
+    """A token that was issued to a party, by its hash."""
 
     clause: ClassVar[str] = _CLAUSE
 
     sha256: str
     issued_at: DateTime
     offered: bool = False
-    """It was sent in a PUT without a usable answer yet: the party may have accepted it, or not. Until one of the two
-    shows, it ends no other token and time ends none for it."""
+    """It was sent in a PUT without a usable response yet: the party may have accepted it or not. Until that is clear,
+    it ends no other token, and does not expire.
+    """
     registered_at: DateTime | None = None
-    """When the party registered with it: from then on it opens what token_a.py says."""
+    """When the party registered with it: from then on token_a.py decides what it opens."""
 
 
 @frozen(kw_only=True)
 class RuleAction:
-    """What a rule counts as for one party (see :class:`ocpi_emsp.check.Policy`)."""
+    """The severity of a rule for one party (see :class:`ocpi_emsp.check.Policy`)."""
 
     clause: ClassVar[str] = _CLAUSE
 
@@ -77,7 +78,7 @@ class RuleAction:
 
 @frozen(kw_only=True, slots=False)
 class SentCredentials:
-    """What a partner got of us last, without the token."""
+    """The credentials that were last sent to a partner, without the token."""
 
     clause: ClassVar[str] = _CLAUSE
 
@@ -87,40 +88,40 @@ class SentCredentials:
     party_id: str
     business_details: BusinessDetails
     extensions: str = ""
-    """Those of the eMSP, as a JSON object; empty for none."""
+    """The extensions of the eMSP, as a JSON object; empty for none."""
     required_modules: tuple[str, ...] = ()
     """The eMSP's own setting."""
 
     @property
     def known_extensions(self) -> dict[str, Any]:
-        """The extensions by name."""
+        """Return the extensions by name."""
         return dict(msgspec.json.decode(self.extensions)) if self.extensions else {}
 
 
 @frozen(kw_only=True, slots=False)
 class Profile:
-    """How a partner is called and answered where that differs from the eMSP's own settings."""
+    """How a partner is called and answered, where that differs from the eMSP's own settings."""
 
     clause: ClassVar[str] = _CLAUSE
 
     base64_token: bool = False
     """It expects the token in base64 (the 2.2 habit)."""
     refuses: str | None = None
-    """The severity from which its payloads are refused; None for the eMSP's own policy."""
+    """The severity from which its payloads are rejected; None for the eMSP's own policy."""
     actions: tuple[RuleAction, ...] = ()
     """Rules that have another severity for it."""
     matrix: str | None = None
-    """What is served to it and called at it, as the CSV of a support matrix; None for the eMSP's own."""
+    """The rows that are served to it and called at it, as the CSV of a support matrix; None for the eMSP's own."""
     append_charging_periods: bool = False
     """A PATCH of charging_periods adds to the list instead of replacing it."""
     requests_per_second: Decimal | None = None
-    """How often it may be called; None for the eMSP's own setting."""
+    """Requests per second that it may get; None for the eMSP's own setting."""
     concurrent_requests: int | None = None
-    """How many calls it may get at once; None for the eMSP's own setting."""
+    """Requests that it may get at once; None for the eMSP's own setting."""
     inbound_requests_per_second: int | None = None
     """Requests that it may send per second; None for ``InboundLimits``."""
     inbound_concurrent_requests: int | None = None
-    """Its requests that are answered at once; None for ``InboundLimits``."""
+    """Requests of it that are served at once; None for ``InboundLimits``."""
     inbound_bytes_per_minute: int | None = None
     """Bytes of its bodies per minute; None for ``InboundLimits``."""
     trailing_slash: bool = False
@@ -128,70 +129,72 @@ class Profile:
     announce_slash: bool = True
     """Our endpoints that it reads end with a slash, as in the specification's example."""
     page_limit: int | None = None
-    """Objects of a page that it is asked for at most; None: ``SyncLimits.page_size`` in a sync, none in a client."""
+    """Most objects of a page that it is asked for; None: ``SyncLimits.page_size`` in a sync, no limit in a client."""
     allowed_parties: tuple[str, ...] = ()
-    """Parties whose objects come over this connection too, such as "NL-ABC", "NL-*" or "*": it is a hub's."""
+    """Parties whose objects are also received over this connection, such as "NL-ABC", "NL-*" or "*": it is a hub."""
     owner_from: str | None = None
-    """What names the owner of an object that is pulled over it, one of ``owner_evidence.CRITERIA``; None: nothing."""
+    """The member that names the owner of a pulled object, one of ``owner_evidence.CRITERIA``; None: no member."""
     headers: tuple[ExtraHeader, ...] = ()
-    """Headers of every call to it, beside ours."""
+    """Additional headers of every call to it."""
     time_zone: str | None = None
-    """The IANA name of the zone that its timestamps without one are in; None for UTC."""
+    """The IANA name of the zone of its timestamps without a zone; None for UTC."""
     patches_sessions: bool = True
-    """It sends changes of a session as PATCH. Information for people: nothing waits for a PATCH, a PUT is as good."""
+    """It sends changes of a session as PATCH. For people only: nothing waits for a PATCH, a PUT serves as well."""
     cdr_id_is_session_id: bool = False
-    """A CDR has the id of its session: equal ids are a pair, whatever else differs."""
+    """A CDR has the id of its session: equal ids match, whatever else differs."""
     required_modules: tuple[str, ...] | None = None
     """The modules that it has to offer beside credentials; None for the eMSP's own setting."""
     push_tokens: bool = True
     """Our tokens are pushed to it."""
     authorization_ids: bool = False
-    """Each authorization that we give and each START_SESSION and RESERVE_NOW has an authorization_id: one is made where
-    the backend gives none."""
+    """Each of our authorizations, START_SESSION and RESERVE_NOW has an authorization_id: one is created if the backend
+    gives none.
+    """
     absent_as_null: bool = False
-    """It requires every member: an optional one that is absent is sent as null."""
+    """It requires every member: an absent optional member is sent as null."""
     credentials_extensions: str | None = None
-    """Members of our credentials for it that the specification does not know, as a JSON object."""
+    """Members of our credentials for it that are unknown to the specification, as a JSON object."""
     endpoints: tuple[Endpoint, ...] = ()
-    """Endpoints that were set by hand, for modules that it announces nowhere, or wrongly; they come first."""
+    """Endpoints that were set by hand, for modules that it announces wrongly or not at all; they take precedence."""
     max_objects: int | None = None
-    """How many objects it may store here; None for ``QuotaLimits.objects``."""
+    """Objects that it may store here; None for ``QuotaLimits.objects``."""
     max_bytes: int | None = None
-    """How many bytes their documents may have; None for ``QuotaLimits.bytes``."""
+    """Bytes of the documents that it may store here; None for ``QuotaLimits.bytes``."""
     hosts: tuple[str, ...] = ()
-    """Hosts that its URLs may lie on beside that of its versions URL; with them, it may move to no other."""
+    """Hosts of its URLs beside that of its versions URL; if set, it cannot move to any other."""
     without_locations: bool = False
-    """It sends no locations, or none right after the handshake: a location that is not known holds up no command and no
-    authorization."""
+    """It sends no locations, or none right after the handshake: commands and authorizations accept unknown
+    locations.
+    """
     readings: str | None = None
-    """How its prices are read where that differs from the default, as a JSON object: see profile_readings.py."""
+    """The readings of its prices that differ from the default, as a JSON object: see profile_readings.py."""
     plausibility: str | None = None
-    """What is looked at beside the price of its CDRs, as far as that differs from the default; a JSON object."""
+    """The plausibility settings of its CDRs that differ from the default, as a JSON object."""
 
     @property
     def is_hub(self) -> bool:
-        """True where other parties' objects may come over the connection."""
+        """True if other parties' objects may be received over the connection."""
         return bool(self.allowed_parties)
 
     def extra_headers(self) -> dict[str, str]:
-        """The headers by name."""
+        """Return the headers by name."""
         return {each.name: each.value for each in self.headers}
 
 
 def policy_of(profile: Profile, default: Policy) -> Policy:
-    """The policy of a party: its own, or the eMSP's."""
+    """Return the policy of a party: its own, or the eMSP's."""
     return default if profile.refuses is None else _own_policy(profile.refuses, profile.actions)
 
 
 @lru_cache(maxsize=1024)
 def _own_policy(refuses: str, actions: tuple[RuleAction, ...]) -> Policy:
-    # An earlier version stored what cannot be done, and did not do it.
+    # An earlier version stored actions that are impossible, and ignored them.
     possible = {each.rule: each.action for each in actions if can_be(each.rule, each.action)}
     return Policy(Severity(refuses), without_unknown(possible))
 
 
 def matrix_of(profile: Profile, default: SupportMatrix) -> SupportMatrix:
-    """The support matrix of a party: its own, or the eMSP's."""
+    """Return the support matrix of a party: its own, or the eMSP's."""
     return default if profile.matrix is None else _read_matrix(profile.matrix)
 
 
@@ -201,12 +204,12 @@ def _read_matrix(text: str) -> SupportMatrix:
 
 
 def as_wanted(profile: Profile, kind: type[Any], body: bytes) -> bytes:
-    """An object of ours as the partner wants it: with null for what is absent, where it requires every member."""
+    """Return one of our objects in the form for this partner: absent members as null, if it requires every member."""
     return with_nulls(kind, body) if profile.absent_as_null else body
 
 
 def with_policy(profile: Profile, policy: Policy | None) -> Profile:
-    """The profile with this policy, or without one of its own."""
+    """Return the profile with this policy, or without its own for None."""
     actions = dict(policy.actions) if policy else {}
     return evolve(
         profile,
@@ -217,7 +220,7 @@ def with_policy(profile: Profile, policy: Policy | None) -> Profile:
 
 @frozen(kw_only=True, slots=False)
 class Party:
-    """A partner. ``token`` is the one that we present; it never shows in a repr."""
+    """A partner. ``token`` is the one that we present to it; it never appears in a repr."""
 
     clause: ClassVar[str] = _CLAUSE
 
@@ -231,19 +234,23 @@ class Party:
     endpoints: tuple[Endpoint, ...] = ()
     profile: Profile = Profile()
     sent: SentCredentials | None = None
-    """What it got of us last; None where an earlier version registered it."""
+    """The credentials that it was last sent; None if an earlier version registered it."""
     sends_base64: bool = False
-    """It was seen to send its token in base64."""
+    """It sent its token in base64 before."""
     token_a: str | None = field(default=None, repr=False)
-    """The hash of the token with which it registered: a partner that ends its registration may begin anew with it."""
+    """The hash of the token with which it registered: a partner that ends its registration may register again with
+    it.
+    """
     expires_at: DateTime | None = None
     """When the token A of its invitation stops working; None once it is registered."""
     unregistered_at: DateTime | None = None
     """When it ended its registration."""
     seen_owners: tuple[str, ...] = ()
-    """Of a hub: whose objects came over its connection so far, such as "NL-ABC"; itself where it pushed its own."""
+    """For a hub: the owners of objects received over its connection so far, such as "NL-ABC"; itself if it pushed its
+    own.
+    """
     sequence: int = field(default=0, eq=False)
-    """Its position among the parties, if listed; it is not stored."""
+    """Its position among the listed parties; it is not stored."""
 
     @property
     def key(self) -> Key:
@@ -252,21 +259,21 @@ class Party:
 
     @property
     def id(self) -> PartyId:
-        """What names it, such as ``NL-TNM``."""
+        """Its id, such as ``NL-TNM``."""
         return PartyId.received(self.country_code, self.party_id)
 
     @cached_property
     def owner(self) -> tuple[str, str]:
-        """Its country_code and party_id, as keys have them."""
+        """Its country_code and party_id, in the form that keys use."""
         return self.country_code.upper(), self.party_id.upper()
 
     @property
     def all_endpoints(self) -> tuple[Endpoint, ...]:
-        """Those that were set by hand, and those that it announces."""
+        """The endpoints that were set by hand, and those that it announces."""
         return (*self.profile.endpoints, *self.endpoints)
 
     def endpoint(self, module: str) -> str | None:
-        """The URL of one of its modules."""
+        """Return the URL of one of its modules."""
         found = (endpoint.url for endpoint in self.all_endpoints if endpoint.identifier.lower() == module.lower())
         return next(found, None)
 
@@ -275,34 +282,34 @@ class Party:
 
 
 def party_key(country_code: str, party_id: str) -> Key:
-    """The key of a party's record."""
+    """Return the key of a party's record."""
     return Key(Kind.PARTY, country_code.upper(), party_id.upper(), "")
 
 
 def checkpoint_key(country_code: str, party_id: str, module: str) -> Key:
-    """The key of the checkpoint of one of its modules."""
+    """Return the key of the checkpoint of one of its modules."""
     return Key(Kind.CHECKPOINT, country_code, party_id, module)
 
 
 def sync_entry_id(country_code: str, party_id: str) -> str:
-    """The id of the entry with the time of its next sync."""
+    """Return the id of the entry with the time of its next sync."""
     return f"sync-{country_code.upper()}-{party_id.upper()}"
 
 
 @lru_cache(maxsize=1024)
 def read_party(document: bytes) -> Party:
-    """The party of a record's document."""
+    """Return the party of a record's document."""
     return decode(Party, document)
 
 
 async def find_party(tx: Transaction, country_code: str, party_id: str) -> Party | None:
-    """The party, or None."""
+    """Return the party, or None."""
     record = await tx.get(party_key(country_code, party_id))
     return read_party(record.document) if record else None
 
 
 async def get_party(tx: Transaction, country_code: str, party_id: str, *, state: PartyState | None = None) -> Party:
-    """The party, in this state where one is given. Raises NotRegistered."""
+    """Return the party; if ``state`` is given, only in this state. Raises NotRegistered."""
     party = await find_party(tx, country_code, party_id)
     if party is None or (state is not None and party.state is not state):
         raise NotRegistered(f"there is no registration with {country_code.upper()}-{party_id.upper()}")
@@ -310,7 +317,7 @@ async def get_party(tx: Transaction, country_code: str, party_id: str, *, state:
 
 
 async def load_party(context: Context, country_code: str, party_id: str, *, state: PartyState | None = None) -> Party:
-    """:func:`get_party`, in a transaction of its own."""
+    """Return the party like :func:`get_party`, in a transaction of its own."""
     async with context.store.transaction(read_only=True) as tx:
         return await get_party(tx, country_code, party_id, state=state)
 
@@ -330,10 +337,10 @@ async def put_party(tx: Transaction, party: Party, now: datetime, correlation_id
 
 
 async def end_registration(tx: Transaction, party: Party, now: datetime, correlation_id: str) -> bool:
-    """Store that a partner ended its registration. False where it, or we, ended it before.
+    """Store that a partner ended its registration. Return False if it was ended before, by either side.
 
-    Its objects, its profile and what is pending stay. The tokens that it has, and the one that it registered with, only
-    open a new registration from now on; what it has of our tokens is not known any more.
+    Its objects, its profile and its pending entries stay. Its tokens, and the one that it registered with, only open a
+    new registration from now on; which of our tokens it has is no longer known.
     """
     current = await find_party(tx, party.country_code, party.party_id)
     if current is None or current.state is not PartyState.REGISTERED:
@@ -353,9 +360,9 @@ async def end_registration(tx: Transaction, party: Party, now: datetime, correla
 
 
 async def delete_party(tx: Transaction, party: Party) -> bool:
-    """Delete a party and its tokens, also those issued since ``party`` was read, and the state of pushes to it.
+    """Delete a party and its tokens, including those issued since ``party`` was read, and the state of pushes to it.
 
-    Its objects and checkpoints stay. False where it was deleted before.
+    Its objects and checkpoints stay. Return False if it was deleted before.
     """
     current = await find_party(tx, party.country_code, party.party_id)
     for issued in {*party.issued, *(current.issued if current else ())}:
@@ -366,7 +373,7 @@ async def delete_party(tx: Transaction, party: Party) -> bool:
 
 
 async def _forget_pushes(tx: Transaction, party: Party) -> None:
-    """Delete the state of pushes to a party, and when it is synced next."""
+    """Delete the state of pushes to a party, and the time of its next sync."""
     await tx.delete(checkpoint_key(party.country_code, party.party_id, "tokens"))
     await tx.settle(sync_entry_id(party.country_code, party.party_id))
     query = Query(kind=Kind.PUSHED, country_code=party.country_code, party_id=party.party_id, limit=500, count=False)
@@ -377,29 +384,29 @@ async def _forget_pushes(tx: Transaction, party: Party) -> None:
 
 @lru_cache(maxsize=1024)
 def credential_key(sha256: str) -> Key:
-    """The key of a token of ours, by its hash."""
+    """Return the key of one of our tokens, by its hash."""
     return Key(Kind.CREDENTIAL, "", "", sha256)
 
 
 def issue(token: str, now: datetime) -> IssuedToken:
-    """The record of a token that is given out at ``now``."""
+    """Return the record of a token that is issued at ``now``."""
     return IssuedToken(sha256=token_hash(token), issued_at=now)
 
 
 @lru_cache(maxsize=1024)
 def token_hash(token: str) -> str:
-    """What is stored of a token that we only compare."""
+    """Return what is stored of a token that is only compared."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 @frozen
 class Caller:
-    """Who sent a request, and with which token."""
+    """The sender of a request, and the token that it presented."""
 
     party: Party
     token: str = field(repr=False)
 
     @property
     def presented(self) -> tuple[str, ...]:
-        """The token in the spellings that a request may repeat: none of them is stored or logged."""
+        """The spellings of the token that a request may repeat: none of them is stored or logged."""
         return (self.token, b64encode(self.token.encode()).decode()) if self.token else ()

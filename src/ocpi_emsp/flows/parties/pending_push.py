@@ -1,9 +1,9 @@
 """Push requests: one journal entry for each party that our tokens have to be pushed to, written with the change.
 
 Rules of this module:
-- an entry records that something changed, not what: a push finds that out, so a thousand changes are one entry;
-- a change writes only what no change wrote before: an entry that waits stays as it is, a leased one is marked as
-  changed, and one that waits after single tokens failed becomes due;
+- an entry records that something changed, not what: the push determines that, so a thousand changes are one entry;
+- a change only writes what no earlier change wrote: a waiting entry stays as it is, a leased one is marked as changed,
+  and one that waits after single tokens failed becomes due;
 - a transaction reads the tokens before it writes an entry: entries are locked last.
 """
 
@@ -21,21 +21,21 @@ from ocpi_emsp.routes import outgoing
 from ocpi_emsp.support import SupportMatrix
 
 AFTER_REGISTERING: Final = timedelta(seconds=5)
-"""A party that registers accepts our token only once it has our answer, so the first push waits."""
+"""Delay of the first push: a party that registers only accepts our token once it has our response."""
 _PAGE = 500
 """Parties, or entries, that are read at once."""
 
 
 @frozen(kw_only=True)
 class PushRequest:
-    """The state of a party's pushes, as its entry holds it."""
+    """The state of a party's pushes, as stored in its entry."""
 
     push: str = ""
-    """The id of the push that leases it; empty: none does."""
+    """The id of the push that leases the entry; empty if none does."""
     changed: bool = False
-    """Something changed since that push leased it."""
+    """True if something changed since that push leased the entry."""
     answers: bool = False
-    """The last push ran to its end: only single tokens failed."""
+    """True if the last push ran to its end and only single tokens failed."""
 
     @classmethod
     def of(cls, entry: Entry) -> PushRequest:
@@ -48,23 +48,23 @@ class PushRequest:
         )
 
     def on(self, entry: Entry) -> Entry:
-        """The entry with this state."""
+        """Return the entry with this state."""
         said = {"push": self.push, "changed": self.changed, "answers": self.answers}
         return evolve(entry, details={**entry.details, **said})
 
 
 def entry_id(country_code: str, party_id: str) -> str:
-    """The id of a party's entry."""
+    """Return the id of a party's entry."""
     return f"fan-out-{country_code.upper()}-{party_id.upper()}"
 
 
 def gets_tokens(party: Party) -> bool:
-    """True where our tokens are pushed to the party."""
+    """Return True if our tokens are pushed to the party."""
     return party.state is PartyState.REGISTERED and party.profile.push_tokens
 
 
 async def request_push(tx: Transaction, party: Party, now: datetime, *, wait: timedelta = timedelta(0)) -> None:
-    """Request a push of our tokens to a party; not before the ``wait`` is over."""
+    """Request a push of our tokens to a party, not before ``wait`` is over."""
     if gets_tokens(party):
         old = await tx.entry(entry_id(party.country_code, party.party_id))
         await _write(tx, party, old, now, now + wait if wait else None)
@@ -73,7 +73,7 @@ async def request_push(tx: Transaction, party: Party, now: datetime, *, wait: ti
 async def request_push_if_enabled(
     tx: Transaction, before: Party, party: Party, matrix: SupportMatrix, now: datetime
 ) -> None:
-    """Request a push of all tokens to a party whose profile allows it now, and did not ``before``."""
+    """Request a push of all tokens to a party if its profile allows it now, and did not ``before``."""
     if _may_push(party, matrix) and not _may_push(before, matrix):
         await request_push(tx, party, now)
 
@@ -83,9 +83,9 @@ def _may_push(party: Party, matrix: SupportMatrix) -> bool:
 
 
 async def request_pushes(tx: Transaction, now: datetime) -> None:
-    """Request a push to every party that gets our tokens.
+    """Request a push to every party that our tokens are pushed to.
 
-    A party that registers meanwhile has an entry of its own, which waits longer than a transaction takes.
+    A party that registers meanwhile has its own entry, which waits longer than a transaction takes.
     """
     old = {entry.id: entry async for entry in _entries(tx)}
     async for party in _parties(tx):
@@ -95,7 +95,7 @@ async def request_pushes(tx: Transaction, now: datetime) -> None:
 
 async def _write(tx: Transaction, party: Party, old: Entry | None, now: datetime, due: datetime | None) -> None:
     if old is None:
-        await tx.get(checkpoint_key(party.country_code, party.party_id, FAN_OUT))  # locked: two may find no entry
+        await tx.get(checkpoint_key(party.country_code, party.party_id, FAN_OUT))  # locked: two may find none
         old = await tx.entry(entry_id(party.country_code, party.party_id))
     if old is None:
         await tx.append(_entry(party, now, due))

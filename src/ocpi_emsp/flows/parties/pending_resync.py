@@ -1,8 +1,8 @@
-"""Resync requests: what the next sync has to pull because a push of it was lost.
+"""Resync requests: what the next sync has to pull because its push was lost.
 
-Rules of this module (transport_and_format.md, offline behaviour: what was lost is pulled; docs/spec-choices.md row 15):
-- a request is for one object, or, with an empty id, for what changed in the module since the moment of the request;
-- the same request twice is one; too many of a party become one for a window: their number is bounded.
+Rules of this module (transport_and_format.md, offline behaviour: lost objects are pulled; docs/spec-choices.md row 15):
+- a request is for one object or, with an empty id, for all changes of the module since the moment of the request;
+- equal requests count once; too many of a party become one for a window: their number is bounded.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class ResyncRequest:
     entry_id: str
     module: str
     id: str
-    """Of an object; empty for a window."""
+    """The id of an object; empty for a window."""
     at: datetime
     of: tuple[str, str]
-    """Whose it is: the party that is pulled, or one behind its connection."""
+    """The owner: the party that is pulled, or one behind its connection."""
 
 
 async def request_resync(
@@ -41,9 +41,9 @@ async def request_resync(
     now: datetime,
     of: tuple[str, str] | None = None,
 ) -> None:
-    """Record that an object, or with an empty id a window of the module, has to be pulled from a party.
+    """Record that an object or, with an empty id, a window of the module, has to be pulled from a party.
 
-    ``of`` is whose object it is, where it is another's that comes over the party's connection.
+    ``of`` is the object's owner, if that is another party behind the party's connection.
     """
     if module not in PULLED:
         return
@@ -52,13 +52,13 @@ async def request_resync(
     of = of if object_id and of is not None and of != owner else None
     entry_id = _id(owner, module, object_id, *(of or ()))
     if await tx.entry(entry_id) is not None:
-        return  # the moment of the first request is the earlier one
+        return  # the first request has the earlier moment
     details = {"country_code": owner[0], "party_id": owner[1], "id": object_id, **({"of": list(of)} if of else {})}
     await tx.append(Entry(id=entry_id, topic=RESYNC, name=module, key=None, at=now, details=details))
 
 
 async def resync_requests(tx: Transaction, owner: Owner, module: str) -> Sequence[ResyncRequest]:
-    """What has to be pulled of a party's module."""
+    """Return what has to be pulled of a party's module."""
     entries = await tx.entries(RESYNC, owner=owner, limit=MOST + len(PULLED))
     return [
         ResyncRequest(entry_id=entry.id, module=entry.name, id=entry.details["id"], at=entry.at, of=_of(entry, owner))

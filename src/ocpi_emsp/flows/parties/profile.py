@@ -1,9 +1,9 @@
 """The profile of a party: read, and changed field by field.
 
 Rules of this module (docs/reference/profiles.md has a row for each field):
-- an invalid value is refused before anything is stored, and the error names the field;
+- an invalid value is rejected before anything is stored, and the error names the field;
 - None resets a field to its default;
-- a party with a registration of its own is not behind another connection.
+- a party with a registration of its own cannot be behind another connection.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ from ocpi_emsp.url_policy import canonical_host
 
 
 async def get_profile(context: Context, country_code: str, party_id: str) -> Profile:
-    """The profile of a party. Raises NotRegistered."""
+    """Return the profile of a party. Raises NotRegistered."""
     return (await load_party(context, country_code, party_id)).profile
 
 
 async def set_profile(context: Context, country_code: str, party_id: str, changes: Mapping[str, Any]) -> Profile:
-    """Change a party's profile; gives it as it is then. Raises NotRegistered; ValueError that names the field."""
+    """Change a party's profile and return the new one. Raises NotRegistered; ValueError that names the field."""
     read = {name: read_value(name, value) for name, value in changes.items()}
     async with context.store.transaction() as tx:
         party = await get_party(tx, country_code, party_id)
@@ -69,19 +69,19 @@ async def set_profile(context: Context, country_code: str, party_id: str, change
 
 
 async def set_matrix(context: Context, country_code: str, party_id: str, matrix: SupportMatrix | None) -> None:
-    """Store what is served to a party and called at it. Raises NotRegistered."""
+    """Store which rows are served to a party and called at it. Raises NotRegistered."""
     await set_profile(context, country_code, party_id, {"matrix": matrix})
 
 
 async def set_policy(context: Context, country_code: str, party_id: str, policy: Policy | None) -> None:
-    """Store what of a party's payloads is refused. Raises NotRegistered."""
+    """Store which of a party's payloads are rejected. Raises NotRegistered."""
     async with context.store.transaction() as tx:
         party = await get_party(tx, country_code, party_id)
         await _put_changed(context, tx, party, evolve(party, profile=with_policy(party.profile, policy)))
 
 
 async def _put_changed(context: Context, tx: Transaction, party: Party, changed: Party) -> None:
-    """A change of our own making has an id of its own."""
+    """Store a changed party, with a new correlation id."""
     if changed != party:
         await put_party(tx, changed, context.clock.now(), context.correlated().correlation_id)
     await request_push_if_enabled(tx, party, changed, context.matrix, context.clock.now())
@@ -95,7 +95,7 @@ def _require_policy(profile: Profile) -> None:
 
 
 def _require_allowed_urls(context: Context, party: Party) -> None:
-    """Raises ValueError for an endpoint that the url policy forbids."""
+    """Raise ValueError for an endpoint that the URL policy forbids."""
     for endpoint in party.profile.endpoints:
         try:
             context.check_url(endpoint.url)
@@ -104,9 +104,9 @@ def _require_allowed_urls(context: Context, party: Party) -> None:
 
 
 async def _require_allowed(context: Context, tx: Transaction, party: Party) -> None:
-    """Raises ValueError where a party that is named is the eMSP, the party itself, or one with a registration.
+    """Raise ValueError if a named party is the eMSP, the party itself, or one with a registration of its own.
 
-    A pattern leaves them out.
+    A pattern does not include them.
     """
     named = allowed_by(party.profile.allowed_parties).named
     if context.identity.owner in named:
@@ -148,7 +148,7 @@ def read_value(name: str, value: Any) -> Any:
 
 
 DEFAULTS: Mapping[str, Any] = {each.name: each.default for each in fields(Profile)}
-"""The fields of a profile, and what they are where nothing is set."""
+"""The fields of a profile, and their defaults."""
 
 
 def _flag(value: Any) -> bool:
@@ -222,7 +222,7 @@ def _hosts(value: Any) -> tuple[str, ...]:
 
 
 def _extensions(value: Any) -> str | None:
-    """Given as a mapping, or as the JSON object that is stored."""
+    """Read extensions from a mapping, or from the stored JSON object."""
     expected = 'expected a mapping of names to values, or a JSON object, for example {"vendor_id": 7}'
     try:
         found = parse(value) if isinstance(value, str) else value

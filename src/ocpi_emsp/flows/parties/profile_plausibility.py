@@ -1,6 +1,6 @@
-"""What is looked at beside the price, in a party's profile: checked when it is given, stored as a JSON object.
+"""The plausibility settings in a party's profile: validated when given, stored as a JSON object.
 
-Rules of this module: as those of profile_readings.py.
+Rules of this module: those of profile_readings.py.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ def stored_plausibility(value: Any) -> str | None:
 
 
 def plausibility_of(profile: Profile) -> Plausibility:
-    """The settings of a party: the default ones, and what its profile has instead."""
+    """Return the settings of a party: the defaults, overridden by its profile."""
     return _DEFAULT if profile.plausibility is None else _read(profile.plausibility)
 
 
 def plausibility_of_party(party: Party | None) -> Plausibility:
-    """Those of a party that may not be known: its objects stay when it goes."""
+    """Return the settings of a party, which may be unknown: its objects stay when it is deleted."""
     return _DEFAULT if party is None else plausibility_of(party.profile)
 
 

@@ -1,8 +1,8 @@
-"""The readings of prices in a party's profile: checked when they are given, stored as the JSON object of what differs.
+"""The readings of prices in a party's profile: validated when given, stored as the differences from the default.
 
 Rules of this module:
-- only what differs from the default is stored: where a later version has a better default, it counts;
-- what another version stored and this one does not know is left out, and logged: an audit names the readings it used.
+- only differences from the default are stored: if a later version has a better default, it applies;
+- a stored reading that this version does not know is ignored and logged: an audit names the readings it used.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def stored_readings(value: Any) -> str | None:
 
 
 def readings_of(profile: Profile) -> Readings:
-    """The readings of a party: the default ones, and what its profile has instead."""
+    """Return the readings of a party: the defaults, overridden by its profile."""
     return _DEFAULT if profile.readings is None else _read(profile.readings)
 
 
 def readings_of_party(party: Party | None) -> Readings:
-    """Those of a party that may not be known: its objects stay when it goes."""
+    """Return the readings of a party, which may be unknown: its objects stay when it is deleted."""
     return _DEFAULT if party is None else readings_of(party.profile)
 
 

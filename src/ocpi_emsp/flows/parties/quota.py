@@ -1,11 +1,11 @@
 """How much a party stores here, and whether there is room for more.
 
 Rules of this module (docs/reference/quotas.md):
-- a process adds up what it stores, and looks at the database after each SLACKth part, so that the usual push costs a
-  comparison; what another process adds shows at the next look;
-- what replaces something and does not grow is stored whatever the quota says;
-- who has no room is looked at again after a minute, not at every request;
-- the objects of a hub's connection are those of every party that came over it.
+- a process adds up what it stores, and queries the database after each SLACKth part, so that the usual push only costs
+  a comparison; additions of other processes show at the next query;
+- a replacement that does not grow is stored whatever the quota;
+- a party without room is checked again after a minute, not at every request;
+- the objects of a hub's connection are those of every party whose objects were received over it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.ports import DEAD, EVENT, RELAY, Kind, Transaction, Usage
 
 SLACK: Final = 16
-"""What part of a quota, or of what is stored, a process may add before it looks."""
+"""Fraction of a quota, or of the stored amount, that a process may add before it checks again."""
 _FIRST: Final = Usage(50_000, 64 * 1024 * 1024)
-"""What a process adds at most before its first look."""
+"""Most that a process adds before its first check."""
 _AGAIN: Final = timedelta(minutes=1)
 _OBJECTS: Final = (Kind.LOCATION, Kind.EVSE, Kind.SESSION, Kind.TARIFF, Kind.CDR, Kind.CDR_CONFLICT)
 _EVENTS: Final = (EVENT, RELAY, *DEAD.values())
@@ -36,26 +36,26 @@ CONFLICTS, OWNERS = "QuotaLimits.cdr_conflicts", "QuotaLimits.owners"
 
 @define
 class Growth:
-    """What a transaction adds to what its party stores."""
+    """What a transaction adds to the party's stored amount."""
 
     count: int = 0
     bytes: int = 0
 
 
 def usage_of(context: Context, party: Party) -> PartyUsage:
-    """What this process knows of how much a party stores."""
+    """Return what this process knows of how much a party stores."""
     usage = context.usages.get(party.owner)
     return context.usages.setdefault(party.owner, PartyUsage()) if usage is None else usage
 
 
 def quota_of(context: Context, party: Party) -> Usage:
-    """What a party may store: by its profile, or as all."""
+    """Return what a party may store: by its profile, or by the general setting."""
     quotas, profile = context.limits.quotas, party.profile
     return Usage(profile.max_objects or quotas.objects, profile.max_bytes or quotas.bytes)
 
 
 def fits(context: Context, party: Party, grown: Growth, count: int, size: int) -> bool:
-    """Count what is about to be stored; False where :func:`require_room` has to look: that is seldom."""
+    """Count what is about to be stored; return False if :func:`require_room` has to check, which is rare."""
     usage = context.usages.get(party.owner)
     if usage is None or usage.profile is not party.profile:
         return False
@@ -69,7 +69,7 @@ def fits(context: Context, party: Party, grown: Growth, count: int, size: int) -
 
 
 async def require_room(context: Context, party: Party, tx: Transaction, grown: Growth, count: int, size: int) -> None:
-    """Count what is about to be stored in a transaction that has ``grown`` so far. Raises QuotaExceeded."""
+    """Count what is about to be stored in a transaction that added ``grown`` so far. Raises QuotaExceeded."""
     if fits(context, party, grown, count, size):
         return
     usage, quota = usage_of(context, party), quota_of(context, party)
@@ -91,7 +91,7 @@ async def require_room(context: Context, party: Party, tx: Transaction, grown: G
 
 
 def _exceeded(usage: PartyUsage, grown: Growth, quota: Usage, count: int, size: int) -> str:
-    """The quota that would be exceeded, or empty."""
+    """Return the quota that would be exceeded, or an empty text."""
     if count > 0 and usage.objects.count + usage.added_count + grown.count + count > quota.count:
         return OBJECTS
     if size > 0 and usage.objects.bytes + usage.added_bytes + grown.bytes + size > quota.bytes:
@@ -105,7 +105,7 @@ def _is_time_to_look(usage: PartyUsage, grown: Growth, quota: Usage) -> bool:
 
 
 def _slack(usage: PartyUsage, quota: Usage) -> Usage:
-    """What this process may add before it looks."""
+    """Return what this process may add before it checks."""
     return Usage(
         max(min(_FIRST.count, quota.count // SLACK), usage.objects.count // SLACK),
         max(min(_FIRST.bytes, quota.bytes // SLACK), usage.objects.bytes // SLACK),
@@ -118,7 +118,7 @@ def _may_look_again(context: Context, usage: PartyUsage) -> bool:
 
 
 async def _look(context: Context, party: Party, tx: Transaction, grown: Growth, usage: PartyUsage) -> None:
-    """Look at what is stored, without what the transaction itself has added."""
+    """Read the stored amount, without what the transaction itself has added."""
     found = await _sum(party, tx, _OBJECTS)
     usage.objects, usage.added_count, usage.added_bytes = found.plus(-grown.count, -grown.bytes), 0, 0
     usage.looked_at = context.clock.now()
@@ -139,18 +139,18 @@ async def _sum(party: Party, tx: Transaction, names: Iterable[str]) -> Usage:
 
 
 def settle_growth(context: Context, party: Party, grown: Growth) -> None:
-    """Add what a transaction has grown by, once it is committed."""
+    """Add the growth of a transaction, once it is committed."""
     if grown.count or grown.bytes:
         usage = usage_of(context, party)
         usage.added_count += grown.count
         usage.added_bytes += grown.bytes
 
 
-# --- events that wait -----------------------------------------------------------------------------------------------
+# --- waiting events -------------------------------------------------------------------------------------------------
 
 
 async def require_room_for_event(context: Context, party: Party, tx: Transaction, size: int) -> None:
-    """Count an event of a party that is journalled. Raises QuotaExceeded where too many wait already."""
+    """Count an event of a party that is journalled. Raises QuotaExceeded if too many already wait."""
     usage, most = usage_of(context, party), context.limits.quotas.events
     usage.journaled += size
     looked_at = usage.events_looked_at
@@ -168,11 +168,11 @@ async def require_room_for_event(context: Context, party: Party, tx: Transaction
         )
 
 
-# --- the others -----------------------------------------------------------------------------------------------------
+# --- other quotas ---------------------------------------------------------------------------------------------------
 
 
 def require_owners(context: Context, party: Party, owners: int) -> None:
-    """Raises QuotaExceeded where objects of too many parties came over a connection."""
+    """Raise QuotaExceeded if objects of too many parties were received over a connection."""
     most = context.limits.quotas.owners
     if owners > most:
         why = f"the connection of {party} brings objects of more parties than its limit of {most}"
@@ -180,7 +180,7 @@ def require_owners(context: Context, party: Party, owners: int) -> None:
 
 
 def require_conflicts(context: Context, party: Party, conflicts: int) -> None:
-    """Raises QuotaExceeded where so many CDRs are stored beside another one that no more may be."""
+    """Raise QuotaExceeded if no further CDR may be stored beside another one with the same id."""
     most = context.limits.quotas.cdr_conflicts
     if conflicts >= most:
         why = f"{counted(most, 'CDR')} of {party} in conflict with another one of the same id ({CONFLICTS})"
@@ -188,12 +188,12 @@ def require_conflicts(context: Context, party: Party, conflicts: int) -> None:
 
 
 def quota_entry_id(party: Party, name: str) -> str:
-    """The id of the entry that says that a party has reached a quota."""
+    """Return the id of the entry that records that a party has reached a quota."""
     return f"quota-{party.country_code.upper()}-{party.party_id.upper()}-{name}"
 
 
 async def _end(usage: PartyUsage, party: Party, tx: Transaction, name: str) -> None:
-    """There is room again: the next time that a quota is reached is reported."""
+    """End the episode: there is room again, so the next time that the quota is reached is reported."""
     usage.reached.pop(name, None)
     if await tx.entry(quota_entry_id(party, name)) is not None:
         await tx.settle(quota_entry_id(party, name))

@@ -1,9 +1,9 @@
-"""Whether two documents with one id, of two owners, are about one object: by their content.
+"""Whether two documents with one id, of two owners, describe the same object, judged by their content.
 
-Rules of this module (docs/spec-choices.md row 10; an id is unique for one CPO alone, so that it shows nothing):
-- a location is the same where it lies in the same place (100 m) or has the same address, or has an EVSE with the same
-  EVSE-ID; one that has an EVSE with the same uid is it as well, unless both say that they are far apart;
-- a session and a CDR are the same for the same driver and the same start; a tariff for the same content but its time.
+Rules of this module (docs/spec-choices.md row 10; an id is only unique within one CPO, so it proves nothing):
+- locations are the same if they are at the same place (100 m), have the same address, or share an EVSE-ID; a shared
+  EVSE uid counts as well, unless their coordinates are far apart;
+- sessions and CDRs are the same for the same driver and the same start; tariffs for the same content apart from time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NULL = msgspec.Raw(b"null")
 
 
 def same_object(kind: str, one: bytes, other: bytes) -> bool:
-    """True where both are about one object."""
+    """Return True if both describe the same object."""
     try:
         return _COMPARED[kind](one, other)
     except (InvalidObject, NotJson):
@@ -37,9 +37,9 @@ def same_object(kind: str, one: bytes, other: bytes) -> bool:
 
 
 async def is_stored_object(tx: Transaction, stored: Record, received: bytes) -> bool:
-    """True where what is stored and what was received are one object; a location is compared with its EVSEs."""
+    """Return True if the stored and the received object are the same; a location is compared with its EVSEs."""
     kind, document = stored.key.kind, stored.document
-    evses = await tx.children(stored.key) if kind == Kind.LOCATION else ()  # else they are in its document
+    evses = await tx.children(stored.key) if kind == Kind.LOCATION else ()  # otherwise its document contains them
     try:
         if evses:
             listed = msgspec.Raw(b"[%b]" % b",".join([each.document for each in evses]))

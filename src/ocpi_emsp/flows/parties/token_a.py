@@ -1,9 +1,9 @@
-"""What a token A opens, and how long.
+"""What a token A opens, and for how long.
 
 Rules of this module (credentials.md 3; docs/spec-choices.md row 19, docs/how-to/credentials.md):
 - the token of an invitation opens the versions and the POST, until it expires;
-- once a party registered with it, it opens one thing, in the grace time and until the new one is used: the GET of our
-  credentials, for a party that lost the answer to its POST. That answers with another token, which works.
+- once a party registered with it, it only opens the GET of our credentials, within the grace time and until the new
+  token is used: for a party that lost the response to its POST. The GET returns another token, which works.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from ocpi_emsp.flows.parties.issued_tokens import reissue, token_to_issue
 from ocpi_emsp.flows.parties.party import Caller, Party, PartyState, get_party, put_party, token_hash
 
 _ONE_GET = frozenset({"credentials.get", "credentials.post"})
-"""What answers with our credentials, and what says 405: it is registered already."""
+"""The routes that return our credentials, or 405 because the party is already registered."""
 
 
 def expiry(context: Context, expires: timedelta | None) -> datetime:
-    """When a token A that is made now stops working. Raises TypeError, or ValueError for a time that is not ahead."""
+    """Return when a token A that is created now stops working. Raises TypeError, or ValueError for a time that is not
+    in the future.
+    """
     lifetime = context.limits.credentials.invitation_lifetime if expires is None else expires
     if not isinstance(lifetime, timedelta):
         raise TypeError(f"invalid expires '{lifetime}': expected a timedelta, for example timedelta(days=7)")
@@ -37,14 +39,14 @@ def expiry(context: Context, expires: timedelta | None) -> datetime:
 
 
 def with_expiry(context: Context, party: Party) -> Party:
-    """The party; one that an earlier version invited says when its token stops working, too."""
+    """Return the party with the expiry of its token A, also if an earlier version invited it."""
     if party.state is not PartyState.INVITED or party.expires_at is not None or not party.issued:
         return party
     return evolve(party, expires_at=party.issued[-1].issued_at + context.limits.credentials.invitation_lifetime)
 
 
 def require_open(context: Context, caller: Caller, route: str) -> None:
-    """Raises NotAuthenticated for a token A that expired, or that opens other routes no more."""
+    """Raise NotAuthenticated for a token A that expired, or that no longer opens this route."""
     party = caller.party
     if party.state is PartyState.INVITED:
         expires_at = with_expiry(context, party).expires_at
@@ -57,7 +59,7 @@ def require_open(context: Context, caller: Caller, route: str) -> None:
 
 
 def is_spent(caller: Caller) -> bool:
-    """True where the party registered with this token, and uses it again."""
+    """Return True if the party registered with this token, and uses it again."""
     party = caller.party
     first = party.issued[0] if party.issued else None
     if first is None or first.registered_at is None or party.state is not PartyState.REGISTERED:
@@ -66,7 +68,7 @@ def is_spent(caller: Caller) -> bool:
 
 
 async def replaced(context: Context, caller: Caller, correlation_id: str) -> str:
-    """A token that works, for a party that lost the answer to the POST of this one. Raises NotAuthenticated."""
+    """Return a working token, for a party that lost the response to the POST of this one. Raises NotAuthenticated."""
     token, now = token_to_issue(context), context.clock.now()
     async with context.store.transaction() as tx:
         party = await get_party(tx, caller.party.country_code, caller.party.party_id)

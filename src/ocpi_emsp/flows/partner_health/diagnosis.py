@@ -1,7 +1,7 @@
-"""What a diagnosis found out about a partner, as data.
+"""The result of a partner's diagnosis, as data.
 
-Rules of this module: nothing here calls a partner; a sentence names what was seen, no token; expected support is about
-one row of the support matrix, in its order.
+Rules of this module: nothing here calls a partner; a sentence names what was seen, never a token; expected support has
+one item for each row of the support matrix, in its order.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class CheckOutcome(StrEnum):
     """It works, with an oddity worth knowing."""
     FAILED = "failed"
     SKIPPED = "skipped"
-    """It could not be made, because of an earlier one or of the token."""
+    """It was not possible, because of an earlier check or of the token."""
 
 
 class Works(StrEnum):
-    """Whether a row of the matrix would work."""
+    """Whether a row of the matrix works."""
 
     YES = "yes"
-    """It was tried."""
+    """It was tried successfully."""
     NO = "no"
     UNTRIED = "untried"
     """It cannot be tried read-only, or not with this token; no problem is known unless the reason names one."""
@@ -42,7 +42,7 @@ class Works(StrEnum):
 
 @frozen
 class Check:
-    """One check: its name, how it ended, and a sentence on what was seen."""
+    """One check: its name, its outcome, and a sentence on what was seen."""
 
     name: str
     outcome: CheckOutcome
@@ -51,14 +51,14 @@ class Check:
 
 @frozen
 class ExpectedSupport:
-    """Whether one row of the support matrix would work with this partner, and why."""
+    """Whether one row of the support matrix works with this partner, and why."""
 
     row: SupportRow
     works: Works
     why: str
 
     def as_json(self) -> dict[str, str]:
-        """As a member of a JSON document."""
+        """Return a member of a JSON document."""
         row = self.row
         return {
             "module": row.module,
@@ -72,14 +72,14 @@ class ExpectedSupport:
 
 @frozen(kw_only=True)
 class Diagnosis:
-    """What works with a partner, and what would not."""
+    """What works with a partner, and what does not."""
 
     versions_url: str
     at: datetime
     checks: tuple[Check, ...]
     expected_support: tuple[ExpectedSupport, ...]
     suggestions: tuple[Suggestion, ...]
-    """Values for the party's profile, which are not set by themselves."""
+    """Values for the party's profile, which are not applied automatically."""
 
     @property
     def reachable(self) -> bool:
@@ -88,13 +88,13 @@ class Diagnosis:
 
     @property
     def ok(self) -> bool:
-        """True where no check failed, and nothing that our matrix switches on is known not to work."""
+        """True if no check failed, and no row that our matrix switches on is known not to work."""
         return not any(check.outcome is CheckOutcome.FAILED for check in self.checks) and not any(
             each.works is Works.NO for each in self.expected_support
         )
 
     def as_json(self) -> dict[str, Any]:
-        """As a JSON document."""
+        """Return a JSON document."""
         return {
             "versions_url": self.versions_url,
             "at": wire_time(self.at),

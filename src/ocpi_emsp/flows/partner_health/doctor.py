@@ -1,11 +1,11 @@
-"""A dry check of a partner: what works with it, and what would not.
+"""A dry check of a partner: what works with it, and what does not.
 
 Rules of this module:
-- only GET is sent, and nothing is stored: a partner that is looked at does not change, nor do we;
-- each check has an outcome and a sentence, and one that fails does not end the others;
-- the number of requests is fixed, one of them lasts as long as ``Limits`` allow, and of a list one page is read;
+- only GET is sent, and nothing is stored: neither side changes;
+- each check has an outcome and a sentence, and a failed one does not end the others;
+- the number of requests is fixed, each takes as long as ``Limits`` allow, and of a list one page is read;
 - values for a profile are suggested and never applied;
-- what the partner does wrong is in the diagnosis, never an exception; no token is in it.
+- a partner's faults are in the diagnosis, never exceptions; no token is in it.
 """
 
 from __future__ import annotations
@@ -50,29 +50,29 @@ from ocpi_emsp.routes import Route, outgoing
 from ocpi_emsp.wire import Request, Response, http_date, read_envelope
 
 LISTS: Mapping[str, type[Any]] = {"locations": Location, "tariffs": Tariff, "sessions": Session, "cdrs": Cdr}
-"""The lists of a CPO, and what is on them."""
+"""The lists of a CPO, and their objects."""
 LOOKED_AT = 100
-"""Objects of a page that are checked: enough to show how the partner writes, whatever a page holds."""
+"""Objects of a page that are checked: enough to show how the partner writes, whatever the page's size."""
 SKEW = timedelta(seconds=60)
-"""How far the partner's clock may be off: a request takes seconds, and syncs overlap by minutes."""
+"""Largest acceptable difference of the partner's clock: a request takes seconds, and syncs overlap by minutes."""
 _UNKNOWN_TOKEN = "OCPI-EMSP-DOCTOR"
-"""The uid of a token that no partner has: to know of none is a good answer."""
+"""The uid of a token that no partner has: "unknown" is a good response."""
 _NAMED = 5
 """Rules that a sentence names."""
 _NO_TIME = datetime(1971, 1, 1, tzinfo=UTC)
-"""What lies before is the time of an envelope that has none."""
+"""Earlier times stand for an envelope without one."""
 _OK, _WARNING, _FAILED, _SKIPPED = CheckOutcome.OK, CheckOutcome.WARNING, CheckOutcome.FAILED, CheckOutcome.SKIPPED
 _CHECKS = ("versions", "details", "endpoints", "credentials", *LISTS, "paging", "tokens")
-"""The checks that need an answer, in their order."""
+"""The checks that need a response, in their order."""
 
 
 async def examine(
     context: Context, versions_url: str, token: str, profile: Profile, *, registered: Party | None = None
 ) -> Diagnosis:
-    """Look at the partner behind a versions URL with a token that it gave us; ``registered`` where it is our party.
+    """Check the partner behind a versions URL with a token that it gave us; ``registered`` is the party, if it is ours.
 
-    With the token of an invitation most partners open the versions and the credentials alone: a list that is refused
-    says nothing then.
+    With the token of an invitation most partners only open the versions and the credentials: a rejected list says
+    nothing then.
     """
     party = Party(
         country_code=context.identity.country_code,
@@ -94,14 +94,14 @@ async def examine(
 
 
 async def examine_party(context: Context, country_code: str, party_id: str) -> Diagnosis:
-    """Look at a registered party. Raises NotRegistered."""
+    """Check a registered party. Raises NotRegistered."""
     party = await load_party(context, country_code, party_id, state=PartyState.REGISTERED)
     return await examine(context, party.versions_url or "", party.token or "", party.profile, registered=party)
 
 
 @define
 class _LastAnswer:
-    """Sends, and remembers what was answered, for what the flows do not pass on."""
+    """A Send that stores the last response, for data that the flows do not pass on."""
 
     context: Context
     last: Response | None = None
@@ -112,13 +112,13 @@ class _LastAnswer:
         return self.last
 
     def header(self, name: str) -> str | None:
-        """A header of the last answer."""
+        """Return a header of the last response."""
         return self.last.header(name) if self.last is not None else None
 
 
 @define
 class _Visit:
-    """One look at a partner: what was found so far."""
+    """One check of a partner: the results so far."""
 
     context: Context
     party: Party
@@ -130,18 +130,18 @@ class _Visit:
     paging: list[str] = field(factory=list)
 
     def note(self, name: str, outcome: CheckOutcome, sentence: str) -> None:
-        """Enter a check."""
+        """Add a check."""
         self.checks.append(Check(name, outcome, sentence))
 
     def skip(self, why: str) -> None:
-        """Enter the checks that cannot be made any more."""
+        """Add the checks that are no longer possible."""
         made = {check.name for check in self.checks}
         for name in _CHECKS:
             if name not in made:
                 self.note(name, _SKIPPED, why)
 
     async def look(self) -> None:
-        """Make every check, each after what it needs."""
+        """Make every check, each after those that it depends on."""
         last_answer = _LastAnswer(self.context)
         self.context = evolve(self.context, send=last_answer)
         url = self.party.versions_url or ""
@@ -163,7 +163,7 @@ class _Visit:
         self._paging()
         await self._tokens()
 
-    # --- the way in -------------------------------------------------------------------------------------------------
+    # --- access -----------------------------------------------------------------------------------------------------
 
     def _may_call(self, url: str) -> bool:
         try:
@@ -176,14 +176,14 @@ class _Visit:
         return True
 
     async def _versions(self, url: str, last_answer: _LastAnswer) -> msgspec.Raw | None:
-        """The data of the versions, with the token as it is, or where that is not known in base64; or the other way."""
+        """Return the data of the versions, with the token as it is, or in base64 if that is unknown; or the reverse."""
         wanted = self.party.profile.base64_token
         failure: PartnerError | None = None
         for as_base64 in (wanted, not wanted):
             self._present(as_base64)
             try:
                 data = await self._get(url)
-            except UnsafeUrl as error:  # what its name leads to
+            except UnsafeUrl as error:  # the address that its name resolves to
                 self.note("reachable", _FAILED, error.message)
                 return None
             except PartnerError as error:
@@ -195,7 +195,7 @@ class _Visit:
             self._encoding(wanted, as_base64)
             return data
         self._present(wanted)
-        assert failure is not None  # a loop that ends has failed
+        assert failure is not None  # a completed loop means failure
         if isinstance(failure, TransportFailed):
             self.note("reachable", _FAILED, failure.message)
             return None
@@ -214,7 +214,7 @@ class _Visit:
         self.party = evolve(self.party, profile=evolve(self.party.profile, base64_token=as_base64))
 
     def _answered(self, url: str, last_answer: _LastAnswer) -> None:
-        """What any answer shows: that there is one, TLS, the clock."""
+        """Check what any response shows: reachability, TLS, the clock."""
         self.note("reachable", _OK, f"{urlsplit(url).netloc} answers")
         if urlsplit(url).scheme.lower() == "https":
             self.note("tls", _OK, "https, and the certificate is valid")
@@ -250,7 +250,7 @@ class _Visit:
         self._suggest("base64_token", works, f"the partner reads the token {name[works]}")
 
     def _suggest(self, name: str, value: Any, why: str, evidence: int = 1) -> None:
-        """Suggest a value for the profile, unless it has that already."""
+        """Suggest a value for the profile, unless it already has that value."""
         if self.registered is not None and getattr(self.registered.profile, name) == value:
             return
         known = self.suggested.get(name)
@@ -261,7 +261,7 @@ class _Visit:
         request = outgoing_request("GET", url, self.party.token or "", self.party.profile)
         return (await ask(self.context, request, module="")).data
 
-    # --- what it offers ---------------------------------------------------------------------------------------------
+    # --- offer ------------------------------------------------------------------------------------------------------
 
     async def _details(self, data: msgspec.Raw) -> list[Listed] | None:
         try:
@@ -286,7 +286,7 @@ class _Visit:
 
     @property
     def places(self) -> Places:
-        """Where its URLs may lie."""
+        """Return where its URLs may lie."""
         return Places.of(self.party.versions_url or "", self.party.profile, self.registered)
 
     def _suggest_hosts(self, urls: Iterable[str]) -> None:
@@ -304,7 +304,7 @@ class _Visit:
         notes = [*selected.notes, *elsewhere(versions_url, selected.endpoints)]
         if self.registered is not None and set(self.registered.endpoints) != set(selected.endpoints):
             notes.append("they are not those that are stored: party update takes these")
-        # One that is listed and cannot be used is named below, and not missing.
+        # A listed but unusable endpoint is named below, and is not missing.
         missing = set(missing_modules(self.context, self.party.profile, selected.endpoints)) - set(self.seen.unusable)
         bad = [f"endpoints are missing: {', '.join(sorted(missing))}"] if missing else []
         bad += [f"{module}: {why}" for module, why in self.seen.unusable.items()]
@@ -313,7 +313,7 @@ class _Visit:
         self.note("endpoints", outcome, "; ".join([names, *bad, *notes]))
 
     def _can_ask(self, name: str, route: Route) -> bool:
-        """False where a module is not asked; the check is skipped with the reason."""
+        """Return False if a module cannot be requested; the check is skipped with the reason."""
         endpoint = self.party.endpoint(name)
         if name in self.seen.unusable:
             self.note(name, _SKIPPED, self.seen.unusable[name])
@@ -341,7 +341,7 @@ class _Visit:
         self.note("credentials", _OK, f"it says that it is {who}, {theirs.business_details.name}")
 
     def _refused(self, name: str, error: PartnerError | UnsafeUrl) -> None:
-        """Enter a GET that failed; before a registration, being locked out says nothing until a list was opened."""
+        """Add a GET that failed; before a registration, a rejection says nothing until a list was opened."""
         opened = any(self.seen.tried.get(module, (None,))[0] is Works.YES for module in LISTS)
         is_shut = isinstance(error, PartnerRefused) and error.answered_http in (401, 403, 405)
         if is_shut and self.registered is None and not opened:
@@ -356,7 +356,7 @@ class _Visit:
 
     @property
     def _asked(self) -> int:
-        """The objects of a page that a sync asks for, as the profile has it."""
+        """Return the objects of a page that a sync requests, by the profile."""
         return self.party.profile.page_limit or self.context.limits.sync.page_size
 
     async def _list(self, module: str, kind: type[Any], last_answer: _LastAnswer) -> None:
@@ -378,7 +378,7 @@ class _Visit:
                 self.suggested[each.name] = each
 
     async def _first_page(self, module: str, route: Route, filters: Mapping[str, str]) -> tuple[ListPage, str]:
-        """The first page, with or without a slash at the URL's end, and what that slash changes."""
+        """Return the first page, with or without a trailing slash, and what the slash changes."""
         endpoint = self.party.endpoint(module) or ""
         wanted = self.party.profile.trailing_slash
         try:
@@ -494,5 +494,5 @@ def _is_locked_out(error: PartnerError) -> bool:
 
 def _apart(by: timedelta) -> str:
     seconds = round(by.total_seconds())
-    # Both are cut to whole seconds, so that two are no difference yet.
+    # Both are cut to whole seconds, so a difference of two is not significant.
     return f"{abs(seconds)} s {'ahead' if seconds > 0 else 'behind'}" if abs(seconds) > 2 else "right"

@@ -1,7 +1,7 @@
-"""Which rows of the support matrix would work with a partner, by what a look at it has shown.
+"""Which rows of the support matrix work with a partner, by the results of its checks.
 
-Rules of this module: a row is said to work only where its very request was answered well, and not to work where the
-partner refuses it or does not offer its module; everything else is untried, with what speaks for and against it.
+Rules of this module: a row is only reported as working if exactly its request succeeded, and as not working if the
+partner rejects it or does not offer its module; everything else is untried, with the known facts.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from ocpi_emsp.support import TO_CPO, SupportMatrix, SupportRow
 
 @define
 class Seen:
-    """What was seen of a partner."""
+    """The results of a partner's checks."""
 
     modules: frozenset[str] | None = None
-    """The modules that it offers, in lower case; None: they could not be read."""
+    """The modules that it offers, in lower case; None if they were unreadable."""
     unusable: dict[str, str] = field(factory=dict)
-    """Modules whose URL must not be called, and why."""
+    """Modules whose URL must not be called, with the reason."""
     tried: dict[str, tuple[Works, str]] = field(factory=dict)
-    """What became of the GET of a module."""
+    """The result of the GET of each module."""
 
 
 def expected_support(matrix: SupportMatrix, seen: Seen) -> Iterator[ExpectedSupport]:
-    """Each row, and whether it would work."""
+    """Yield each row, and whether it works."""
     for row in matrix.rows:
         works, why = _judged(row, seen)
         yield ExpectedSupport(row, works, why)

@@ -1,7 +1,7 @@
-"""Gauges, read from the store on demand: how far syncs are behind, and which commands are awaited.
+"""Gauges, read from the store on demand: how far syncs are behind, and which commands are pending.
 
 Rules of this module:
-- a reading is bounded: so many records at most, however many there are; nothing is locked;
+- a reading is bounded: it reads a limited number of records; nothing is locked;
 - a reading is of the store, so each process that reports it reports the same.
 """
 
@@ -27,13 +27,13 @@ Run: TypeAlias = Callable[[Coroutine[Any, Any, list[Measurement]]], list[Measure
 
 
 def observe(telemetry: GuardedTelemetry, context: Callable[[], Context], run: Run) -> None:
-    """Have a telemetry ask for them; ``run`` brings a reading to its end where it is asked for."""
+    """Register the gauges with a telemetry; ``run`` completes a reading when it is requested."""
     telemetry.gauge(SYNC_LAG, lambda: run(sync_lag(context())))
     telemetry.gauge(COMMANDS_PENDING, lambda: run(pending_commands(context())))
 
 
 async def sync_lag(context: Context) -> list[Measurement]:
-    """By party and module: the seconds since the moment up to which the last completed sync has everything."""
+    """Return, by party and module, the seconds since the moment up to which the last completed sync has everything."""
     now, after, read, found = context.clock.now(), 0, 0, list[Measurement]()
     registered: dict[tuple[str, str], bool] = {}
     async with context.store.transaction(read_only=True) as tx:
@@ -55,7 +55,7 @@ def _lag(record: Record, now: datetime) -> Measurement | None:
     _, country_code, party_id, module, _ = record.key
     from ocpi_emsp.flows.sync.page import SOURCES  # only with telemetry
 
-    if module not in SOURCES:  # what was pushed is no lag of a partner
+    if module not in SOURCES:  # a push is not a lag of a partner
         return None
     done = decode(Checkpoint, record.document).done_until
     if done is None:
@@ -65,7 +65,7 @@ def _lag(record: Record, now: datetime) -> Measurement | None:
 
 
 async def _is_registered(tx: Transaction, owner: Owner, known: dict[tuple[str, str], bool]) -> bool:
-    """False for a party whose registration ended: it is not synced any more."""
+    """Return False for a party whose registration ended: it is no longer synced."""
     if owner not in known:
         party = await find_party(tx, *owner)
         known[owner] = party is not None and party.state is PartyState.REGISTERED
@@ -73,7 +73,7 @@ async def _is_registered(tx: Transaction, owner: Owner, known: dict[tuple[str, s
 
 
 async def pending_commands(context: Context) -> list[Measurement]:
-    """By party: the commands whose result is awaited."""
+    """Return, by party, the commands whose result is awaited."""
     waiting, after, read = Counter[str](), 0, 0
     async with context.store.transaction(read_only=True) as tx:
         while read < MOST:

@@ -1,10 +1,10 @@
-"""Values for the profile of a party, by its observed behaviour. Suggested, never applied.
+"""Values for the profile of a party, derived from its observed behaviour. Suggested, never applied.
 
 Rules of this module (docs/reference/profiles.md):
-- only what is stored is looked at, and a bounded part of it: so many objects of each kind, the first of those
-  received within the last 30 days;
-- a suggestion has its reason, and how often that was seen; a value that the profile has already is not suggested;
-- there is none for ``patches_sessions``: whether a session was sent by PUT or PATCH is not stored.
+- only a bounded part of the stored data is used: a number of objects of each kind, the first of those received within
+  the last 30 days;
+- a suggestion has its reason, and how often that was seen; a value that the profile already has is not suggested;
+- there is none for ``patches_sessions``: it is not stored whether a session was sent by PUT or PATCH.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LOOKED_AT = 200
 """Objects of each kind."""
 RECENT = timedelta(days=30)
 LEAST = 3
-"""How often something has to be seen that single objects can show by accident."""
+"""How often something must be seen if single objects can show it by accident."""
 _SHARE = 0.9
 _KINDS = (Kind.LOCATION, Kind.SESSION, Kind.CDR, Kind.TARIFF)
 
@@ -44,20 +44,20 @@ class Suggestion:
     """A value for a field of a party's profile."""
 
     name: str
-    """Of the field."""
+    """The name of the field."""
     value: Any
-    """What to set; None where it is a question that people have to answer."""
+    """The value to set; None for a question that people have to answer."""
     why: str
     evidence: int
     """How often it was seen."""
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return asdict(self)
 
 
 async def suggestions(context: Context, country_code: str, party_id: str) -> list[Suggestion]:
-    """Suggestions for the party's profile. Raises NotRegistered, StoreFailed."""
+    """Return suggestions for the party's profile. Raises NotRegistered, StoreFailed."""
     async with context.store.transaction(read_only=True) as tx:
         party = await get_party(tx, country_code, party_id)
         seen = await _Seen.read(context, tx, party)
@@ -74,19 +74,19 @@ async def suggestions(context: Context, country_code: str, party_id: str) -> lis
 
 @frozen
 class _Seen:
-    """A part of what was received lately, by kind."""
+    """A part of the recently received objects, by kind."""
 
     records: Mapping[str, Sequence[Record]]
 
     @classmethod
     async def read(cls, context: Context, tx: Transaction, party: Party) -> _Seen:
-        """So many of each kind, over everything that comes by the party's connection."""
+        """Read a number of objects of each kind, from everything received over the party's connection."""
         owners = await owners_behind(context, tx, party)
         since = context.clock.now() - RECENT
         return cls({kind: await _recent(tx, kind, owners, since) for kind in _KINDS})
 
     def documents(self) -> Iterator[Record]:
-        """All of them."""
+        """Yield all of them."""
         return chain.from_iterable(self.records.values())
 
 
@@ -163,13 +163,13 @@ async def _has_its_session(tx: Transaction, cdr: Record) -> bool:
 
 
 async def _own_locations(tx: Transaction, party: Party, seen: _Seen) -> list[Record]:
-    """Those that are stored as the party's own, each with its EVSEs: it may be that they are not."""
+    """Return the locations stored as the party's own, each with its EVSEs; they may belong to other owners."""
     own = [each for each in seen.records[Kind.LOCATION] if each.key[1:3] == party.owner]
     return [evolve(each, document=joined(each, await evses_of(tx, each))) for each in own]
 
 
 def owner_from(party: Party, locations: Sequence[bytes]) -> Iterator[Suggestion]:
-    """What names the owners of the locations that a party lists, where these are others than itself."""
+    """Suggest what names the owners of a party's locations, if these are other parties."""
     if party.profile.owner_from is not None:
         return
     known = known_owners(party)
@@ -177,7 +177,7 @@ def owner_from(party: Party, locations: Sequence[bytes]) -> Iterator[Suggestion]
         readings = [read_owner(criterion, Kind.LOCATION, each, known) for each in locations]
         owners = Counter(each.owner for each in readings if each is not None and each.owner is not None)
         others = sorted(set(owners) - {party.owner})
-        # The EVSE-IDs of a single CPO may well begin with another code than its own.
+        # The EVSE-IDs of a single CPO may begin with another code than its own.
         is_hub = criterion != EVSE_ID or len(others) > 1 or party.profile.is_hub
         if others and is_hub and owners.total() >= _SHARE * len(locations):
             names = ", ".join(map("-".join, others[:3])) + (" and others" if len(others) > 3 else "")

@@ -1,6 +1,7 @@
-"""A partner report of what was received: the documents as they are stored, and what was refused.
+"""A partner report of received data: the stored documents, and the rejections.
 
-Rules of this module: pages of the store, one transaction each; the time of a finding is when its document was received.
+Rules of this module: pages of the store are read in one transaction each; the time of a finding is that of its
+document's receipt.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ _OBJECTS = {
     "commands": "CommandResponse",
     "tokens": "LocationReferences",
 }
-"""What a route carries, by its module or by the end of its name."""
+"""The object that a route carries, by its module or by the end of its name."""
 
 
 async def partner_report(context: Context, country_code: str, party_id: str) -> PartnerReport:
-    """What deviates in a party's objects and in what was refused, rule by rule."""
+    """Return the deviations of a party's objects and rejections, rule by rule."""
     report = PartnerReport(party=f"{country_code}-{party_id}")
     for kind in _KINDS:
         async for record in every(reader(context, kind, (country_code, party_id)), _PAGE):
@@ -56,7 +57,7 @@ async def partner_report(context: Context, country_code: str, party_id: str) -> 
 
 
 def _parts(record: Record) -> list[Record]:
-    """A location without its EVSEs and these, also where they are stored in its record."""
+    """Return a location without its EVSEs, and these, also if they are stored in its record."""
     return [without_evses(record), *evses_in(record)] if is_whole(record) else [record]
 
 

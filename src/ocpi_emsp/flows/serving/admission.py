@@ -1,10 +1,10 @@
-"""Who may go on after the head of a request, and how its body is read.
+"""Which requests are admitted after their head, and how their body is read.
 
 Rules of this module:
-- beyond the number of unknown tokens none is looked up by itself: those that work are listed, at most a page per
-  second, and get in;
-- what a party is allowed is that of its profile, else that of ``InboundLimits``;
-- a body is read to where it is large; the rest waits for one of the party's places.
+- beyond the limit of unknown tokens no token is looked up by itself: the valid ones are listed, at most a page per
+  second, and are admitted;
+- the limits of a party are those of its profile, otherwise those of ``InboundLimits``;
+- a body is read until it counts as large; the rest waits for one of the party's slots.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _FORWARDED: Final = frozenset({"x-forwarded-for", "forwarded"})
 
 
 def is_over(context: Context, request: Request, now: float) -> bool:
-    """Whether too many unknown tokens came from the address of a request, or from all."""
+    """Return True if too many unknown tokens came from the address of a request, or from all addresses."""
     return context.inbound.over(_address(context, request), now, context.limits.inbound)
 
 
 async def require_valid(context: Context, request: Request, header: str, now: float) -> None:
-    """Raises TooManyRequests where the token is not among those that work, beyond the number of unknown ones."""
+    """Raise TooManyRequests for a token that is not valid, beyond the limit of unknown tokens."""
     if not await _works(context, header, now):
         raise context.inbound.refuse(_address(context, request), now, context.limits.inbound)
 
@@ -47,12 +47,12 @@ def count_stranger(context: Context, request: Request, header: str, now: float) 
 
 
 def count_unnamed(context: Context, request: Request, now: float) -> TooManyRequests | None:
-    """Count a request without a token; what the log says instead of it, beyond the number of unknown tokens."""
+    """Count a request without a token; return what the log says instead of it, beyond the limit of unknown tokens."""
     return context.inbound.unnamed(_address(context, request), now, context.limits.inbound)
 
 
 async def _works(context: Context, header: str, now: float) -> bool:
-    """Whether the token is among those that work, which are listed anew where it is time to."""
+    """Return True for a valid token; the valid tokens are listed again when it is time."""
     gate, hashes = context.inbound, token_hashes(header)
     if not hashes:
         return False
@@ -64,13 +64,13 @@ async def _works(context: Context, header: str, now: float) -> bool:
 
 @cache
 def _warn_of_proxy() -> None:
-    """Once in each process: behind a proxy that is not named, all callers have one address."""
+    """Warn once per process: behind a proxy that is not configured, all callers have one address."""
     reason = "a request came through an unnamed proxy: set forwarded, or serve --forwarded (docs/how-to/serving.md)"
     logs.warning("inbound.proxy_unnamed", reason=reason)
 
 
 def enter(context: Context, party: Party, now: float) -> InboundLimits:
-    """Take a place for a request of the party, to be left; gives its limits. Raises TooManyRequests."""
+    """Take a slot for a request of the party, which has to be left; return its limits. Raises TooManyRequests."""
     limits = limits_of(party.profile, context.limits.inbound)
     ended = context.inbound.enter(party.owner, now, limits)
     if ended:
@@ -82,9 +82,9 @@ def enter(context: Context, party: Party, now: float) -> InboundLimits:
 async def large_body(
     context: Context, party: Party, request: Request, read: ReadBody | None, now: float, limits: InboundLimits
 ) -> AsyncIterator[None]:
-    """Read the rest of a large body where there is a place for it; the block is the party's turn to have it handled.
+    """Read the rest of a large body once there is a slot for it; the block is the party's turn to have it handled.
 
-    Raises TooManyRequests, BodyTooLarge, and what the reading raises.
+    Raises TooManyRequests, BodyTooLarge, and the errors of the reading.
     """
     most = context.limits.http.request_body
     async with context.inbound.large(party.owner, now, limits) as turn:
@@ -105,7 +105,7 @@ def _address(context: Context, request: Request) -> str:
 
 
 def limits_of(profile: Profile, default: InboundLimits) -> InboundLimits:
-    """The limits of a party: its own, where it has some, and the eMSP's."""
+    """Return the limits of a party: its own, as far as it has any, otherwise the eMSP's."""
     requests, running = profile.inbound_requests_per_second, profile.inbound_concurrent_requests
     sent = profile.inbound_bytes_per_minute
     if requests is None and running is None and sent is None:

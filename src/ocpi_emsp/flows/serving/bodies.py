@@ -1,10 +1,10 @@
-"""The body of a request, before its flow: weighed, taken out of its wrapping, and read away from the event loop.
+"""The body of a request, before its flow: weighed, unwrapped, and read off the event loop.
 
 Rules of this module (docs/explanation/security.md):
-- a large body is weighed before anything looks into it; what holds too much is refused and stored as it was received;
-- it is read before its flow, where the context reads what takes long: flows find it read, and wait for nothing inside a
-  transaction but the transaction;
-- timestamps without a zone get that of the party's profile before anything else looks at them.
+- a large body is weighed before anything else reads it; one that is too large is rejected and stored as received;
+- it is read before its flow, where the context runs slow work: inside a transaction, flows only wait for the
+  transaction;
+- timestamps without a zone get that of the party's profile before anything else reads them.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ _BODY: Final = "transport_and_format.md#json--http-implementation-guide"
 
 
 def read_in_place(incoming: Incoming, route: Route) -> Incoming:
-    """The request as its flow reads it; its body has up to ``BodyLimits.aside`` bytes. Raises BodyTooLarge."""
+    """Return the request as its flow reads it; its body has up to ``BodyLimits.aside`` bytes. Raises BodyTooLarge."""
     _require_size(incoming, route)
     return _read_in_zone(_read_unwrapped(incoming, route))
 
 
 async def read_aside(incoming: Incoming, route: Route) -> Incoming:
-    """The same for a larger body, and what its flow will ask for.
+    """Return the same for a larger body, with everything that its flow will read.
 
-    Raises NotJson, InvalidObject for one that holds too much, BodyTooLarge.
+    Raises NotJson, InvalidObject for a body beyond the bounds, BodyTooLarge.
     """
     _require_size(incoming, route)
     return await incoming.context.aside(_read_ahead, incoming, route)
 
 
 def _require_size(incoming: Incoming, route: Route) -> None:
-    """Raises BodyTooLarge for credentials that no partner has."""
+    """Raise BodyTooLarge for credentials larger than any partner's."""
     most = incoming.context.limits.credentials.request_body
     if route.module == "credentials" and len(incoming.request.body) > most:
         raise BodyTooLarge(f"the credentials are over the limit of {most} bytes (CredentialLimits.request_body)")
@@ -78,9 +78,9 @@ _READERS: Final[Mapping[str, Callable[[Incoming], None]]] = {
 
 
 def _read_unwrapped(incoming: Incoming, route: Route) -> Incoming:
-    """With the one object of the body, where that is a list of one or an envelope around it, and a finding about it.
+    """Return the request with the one object of the body, unwrapped from a list of one or an envelope, and a finding.
 
-    A PATCH in an envelope stays as it is: what it does not know it would store beside the object.
+    A PATCH in an envelope stays unchanged: it would store unknown members of the envelope beside the object.
     """
     request = incoming.request
     envelopes = route.method != "PATCH"
@@ -94,7 +94,9 @@ def _read_unwrapped(incoming: Incoming, route: Route) -> Incoming:
 
 
 def _read_in_zone(incoming: Incoming) -> Incoming:
-    """With the zone behind timestamps that have none, where the party's profile names one, and a finding about it."""
+    """Return the request with the zone added to timestamps without one, if the party's profile has a zone, and a
+    finding.
+    """
     zone = incoming.party.profile.time_zone
     if zone is None:
         return incoming

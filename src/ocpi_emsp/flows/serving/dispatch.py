@@ -1,14 +1,14 @@
 """Every request from a partner, from bytes to bytes.
 
 Rules of this module (transport_and_format.md, status_codes.md, the table of docs/reference/answers.md):
-- every answer is an OCPI envelope; an exception carries its statuses, anything else is our fault: 500 / 3000 with a
-  correlation id and no internals;
-- in this order: token and what its party may send, then the body is read to its limit (admission.py), path, method and
-  matrix, registration, ownership, then the flow;
-- what is refused for its findings is stored, raw, without the token (a rejection);
-- timestamps without a zone get that of the party's profile before anything else looks at them;
+- every response is an OCPI envelope; an exception carries its statuses, any other exception is our fault: 500 / 3000
+  with a correlation id and no internals;
+- checks are made in this order: token and what its party may send, then the body is read to its limit (admission.py),
+  path, method and matrix, registration, ownership, then the flow;
+- a request that is rejected for its findings is stored, raw, without the token (a rejection);
+- timestamps without a zone get that of the party's profile before anything else reads them;
 - what is lost by our fault (500) becomes a resync request (transport_and_format.md, offline behaviour);
-- a correlation id is that of the request, or made, travels with the change, and is echoed; no token is ever logged
+- a correlation id is taken from the request, or created, accompanies the change, and is echoed; a token is never logged
   (request_log.py).
 """
 
@@ -98,14 +98,14 @@ FLOWS: Mapping[str, Flow] = {
 }
 
 _NOT_JSON = GZIP, BOM_UTF8
-"""How a body begins that is not JSON as it stands."""
+"""First bytes of bodies that are not plain JSON."""
 _BEFORE_REGISTRATION = frozenset({"versions", "2.1.1", "credentials"})
 _CALLS_BACK = frozenset({"credentials"})
-"""The modules whose requests make us call the partner; for the others a context of their own is not worth its time."""
+"""The modules whose requests make us call the partner; the others need no context of their own."""
 
 
 async def dispatch(context: Context, request: Request, read: ReadBody | None = None) -> Response:
-    """Answer one request; never raises for what a partner, a hook or a store did.
+    """Answer one request; never raises because of a partner, a hook or a store.
 
     With ``read``, the request is a head: its body is read once the caller is known.
     """
@@ -163,7 +163,7 @@ async def _serve(context: Context, request: Request, logged: LoggedRequest, read
 
 
 def _plain_body(request: Request) -> Request:
-    """The request without the byte order mark that some libraries write. Raises UnsupportedEncoding."""
+    """Return the request without the byte order mark that some libraries write. Raises UnsupportedEncoding."""
     if "content-encoding" in request.headers:
         encoding = request.headers["content-encoding"].strip().lower()
         if request.body and encoding not in ("", "identity"):
@@ -186,7 +186,7 @@ async def serve_as(
     keep: bool,
     logged: LoggedRequest | None = None,
 ) -> Response:
-    """Serve a request of a caller that is known; ``keep`` what is refused for its findings. Raises Refusal."""
+    """Serve a request of a known caller; with ``keep``, store it if it is rejected for its findings. Raises Refusal."""
     matched = match(request.url) if logged is None else logged.matched
     if matched is None:
         raise UnknownObject("an id in the path is empty" if "//" in request.url else "there is nothing at this path")
@@ -219,7 +219,7 @@ async def serve_as(
 
 
 async def _answered(incoming: Incoming, route: Route) -> Response:
-    """What the flow of a route answers. Raises what it raises; an empty body is named."""
+    """Return the response of a route's flow. Raises the flow's errors; an empty body is named."""
     try:
         if route.method == "PATCH":
             incoming = await usable_patch(incoming, route)
@@ -250,7 +250,7 @@ def _require_access(context: Context, caller: Caller, route: Route) -> None:
 
 
 async def _require_owner(context: Context, party: Party, owner: Owner, route: Route) -> None:
-    """Raises UnknownObject where objects of another owner do not come over the connection."""
+    """Raise UnknownObject if objects of another owner are not received over the connection."""
     if owner != party.owner and not (party.profile.is_hub and await is_open(context, party, owner)):
         raise UnknownObject(f"{party} has no objects of {owner[0]}-{owner[1]}")
     if route.method != "GET":
@@ -258,7 +258,7 @@ async def _require_owner(context: Context, party: Party, owner: Owner, route: Ro
 
 
 async def _request_resync(incoming: Incoming, route: Route) -> None:
-    """Request a resync of what was lost by our own fault, where the store can record that."""
+    """Request a resync of what was lost by our own fault, if the store can record that."""
     if route.method not in ("PUT", "PATCH", "POST"):
         return
     found = (incoming.params.get(name) for name in ("location_id", "session_id", "tariff_id"))
@@ -266,7 +266,7 @@ async def _request_resync(incoming: Incoming, route: Route) -> None:
     try:
         async with incoming.context.store.transaction() as tx:
             await request_resync(tx, incoming.party.owner, route.module, object_id, incoming.now, incoming.owner)
-    except StoreFailed as error:  # the window that the next sync pulls anyway reaches back to the last one
+    except StoreFailed as error:  # the window that the next sync pulls anyway reaches back to the last sync
         logs.warning(
             "resync.not_recorded",
             party=incoming.party,
@@ -278,7 +278,7 @@ async def _request_resync(incoming: Incoming, route: Route) -> None:
 
 
 def refused(context: Context, refusal: Refusal) -> Response:
-    """The answer that a refusal carries."""
+    """Return the response that a refusal carries."""
     headers = [JSON, *refusal.headers]
     body = failure(refusal.status_code, refusal.reason, context.clock.now(), refusal.findings)
     return Response(refusal.http_status, headers, body)

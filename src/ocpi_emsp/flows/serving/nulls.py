@@ -1,7 +1,7 @@
-"""Answers to a partner that requires every member of an object (profile field absent_as_null).
+"""Responses to a partner that requires every member of an object (profile field absent_as_null).
 
-Rules of this module: an answer to such a partner has null for what may be absent, in its envelope and in the OCPI
-objects that it holds, whatever route it is of.
+Rules of this module: such a response has null for absent optional members, in its envelope and in its OCPI objects,
+whatever the route.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ KINDS: Mapping[str, type[Any]] = {
     "tokens.list": Token,
     "tokens.authorize": AuthorizationInfo,
 }
-"""What the answer of a route holds; the answers of the other routes hold no object."""
+"""The object in the response of each route; the responses of other routes hold no object."""
 
 
 def as_wanted(response: Response, matched: Match | None, method: str) -> Response:
-    """The response as such a party wants it."""
+    """Return the response in the form for such a party."""
     envelope = members(response.body)
     data = envelope.setdefault("data", msgspec.Raw(b"null"))
     route = matched.routes.get(method) if matched else None

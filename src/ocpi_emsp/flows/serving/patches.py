@@ -1,10 +1,10 @@
-"""What a PATCH has to hold, whatever object it is about.
+"""What a PATCH must contain, whatever its object.
 
 Rules of this module (transport_and_format.md, PATCH; docs/spec-choices.md rows 5 and 6):
-- a PATCH without a member of its object changes nothing that its sender meant: it is refused (2001), not a success; a
-  member that the specification does not know is one where the stored object has it, or where it is read: the
-  authorization_id of a session;
-- ``"evses": null`` removes no EVSE: one that is gone is REMOVED, and no PATCH takes EVSEs away.
+- a PATCH without a member of its object has no effect that its sender intended: it is rejected (2001), not a success. A
+  member unknown to the specification counts if the stored object has it, or if it is read: the authorization_id of a
+  session;
+- ``"evses": null`` removes no EVSE: a removed EVSE has status REMOVED, and no PATCH deletes EVSEs.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ _PLACES: Final[Mapping[str, tuple[str, str, str]]] = {
     "sessions.patch": (Kind.SESSION, "session_id", ""),
     "tariffs.patch": (Kind.TARIFF, "tariff_id", ""),
 }
-"""The record that holds the object of each PATCH: its kind, and what of the URL names it."""
+"""The record with the object of each PATCH: its kind, and the parameters of the URL that identify it."""
 _CLAUSE: Final = "transport_and_format.md#patch"
 _NULL: Final = msgspec.Raw(b"null")
 
 
 async def usable_patch(incoming: Incoming, route: Route) -> Incoming:
-    """The request, without what no PATCH can mean. Raises NotJson; InvalidObject where it holds no member."""
+    """Return the request without members that no PATCH can have. Raises NotJson; InvalidObject if no member remains."""
     kind = OBJECTS.get(route.name)
     if kind is None:
         return incoming
@@ -78,7 +78,7 @@ async def usable_patch(incoming: Incoming, route: Route) -> Incoming:
 
 
 def _require_mergeable(incoming: Incoming) -> None:
-    """Raises InvalidObject for more objects than are merged."""
+    """Raise InvalidObject for more objects than can be merged."""
     found, most = incoming.request.body.count(b"{"), incoming.context.limits.bodies.patched
     if found > most:
         message = f"{found} objects in a PATCH, at most {most} are merged: send them by PUT"
@@ -86,7 +86,7 @@ def _require_mergeable(incoming: Incoming) -> None:
 
 
 async def _name_repeated(incoming: Incoming, route: Route) -> None:
-    """Name repeated members; the body is stored beside, since the object has each once. Credentials hold a token."""
+    """Report repeated members; the body is stored as well, since the object has each once. Credentials hold a token."""
     if not incoming.repetitions(incoming.request.body):
         return
     if route.module == "credentials":
@@ -97,7 +97,9 @@ async def _name_repeated(incoming: Incoming, route: Route) -> None:
 
 
 async def _are_stored(incoming: Incoming, route: Route, changes: Members) -> bool:
-    """True where the stored object has one of these members, and where there is none: that is answered with 404."""
+    """Return True if the stored object has one of these members, or if there is no object: that is answered with
+    404.
+    """
     place = _PLACES.get(route.name)
     if place is None:
         return False

@@ -1,11 +1,12 @@
-"""Rejections: refused requests, stored raw; listed, shown, and replayed.
+"""Rejections: rejected requests, stored raw; listed, shown, and replayed.
 
 Rules of this module:
 - a rejection is replayed as the party that sent it, under the current policy, or with a corrected body;
-- one that is accepted then is done with and leaves the journal; one that is refused again stays as it was;
-- credentials are not stored: they hold a token; what an earlier version stored of headers and queries is redacted where
-  it is read;
-- of a body that is larger than ``RejectionLimits.body`` the head is stored: it is replayed with a corrected body only.
+- if it is accepted then, it leaves the journal; if it is rejected again, it stays unchanged;
+- credentials are not stored: they hold a token; headers and queries that an earlier version stored are redacted when
+  they are read;
+- of a body larger than ``RejectionLimits.body`` only the beginning is stored: it can only be replayed with a corrected
+  body.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from ocpi_emsp.wire.redaction import redacted
 
 @frozen(kw_only=True)
 class Rejection:
-    """A refused request: who sent what to where, when, and why it was refused."""
+    """A rejected request: its sender, content, target and time, and why it was rejected."""
 
     id: str
     at: datetime
@@ -41,19 +42,19 @@ class Rejection:
     path: str
     query: str
     headers: Mapping[str, str] = field(repr=False)
-    """Those that hold no secret (docs/explanation/security.md)."""
+    """The headers without secrets (docs/explanation/security.md)."""
     body: bytes = field(repr=False)
     message: str
     findings: tuple[Finding, ...]
     correlation_id: str
     cut_from: int | None = None
-    """The bytes of the whole body, where only its head is stored (``RejectionLimits.body``); None: it is whole."""
+    """The bytes of the whole body, if only its beginning is stored (``RejectionLimits.body``); None: it is complete."""
     sequence: int = field(default=0, eq=False)
     """Its place in a list, which continues ``after`` it."""
 
 
 def rejection_of(entry: Entry) -> Rejection:
-    """The rejection of a journal entry."""
+    """Return the rejection of a journal entry."""
     details = {**entry.details, **redacted(entry.details)}
     findings = tuple(
         Finding(**{**finding, "severity": Severity(finding["severity"])}) for finding in details.pop("findings")
@@ -72,19 +73,19 @@ def rejection_of(entry: Entry) -> Rejection:
 async def list_rejections(
     context: Context, country_code: str | None, party_id: str | None, limit: int, after: int = 0
 ) -> list[Rejection]:
-    """Rejections, oldest first, ``after`` a sequence, of one party where its codes are given."""
+    """Return rejections, oldest first, ``after`` a sequence, of one party if its codes are given."""
     return [rejection_of(entry) for entry in await select(context, REJECTION, country_code, party_id, limit, after)]
 
 
 async def get_rejection(context: Context, rejection_id: str) -> Rejection | None:
-    """The rejection with this id, or None."""
+    """Return the rejection with this id, or None."""
     async with context.store.transaction(read_only=True) as tx:
         entry = await tx.entry(rejection_id)
     return rejection_of(entry) if entry is not None and entry.topic == REJECTION else None
 
 
 async def replay(context: Context, rejection: Rejection, body: bytes | None) -> Response:
-    """Serve a rejection again, with ``body`` where it was corrected. Raises NotRegistered where the party is gone."""
+    """Serve a rejection again, with ``body`` if it was corrected. Raises NotRegistered if the party was deleted."""
     if body is None and rejection.cut_from is not None:
         stored = f"{len(rejection.body)} of {rejection.cut_from} bytes of the body are stored"
         return refused(context, InvalidObject(f"{stored} (RejectionLimits.body): replay it with the whole body"))

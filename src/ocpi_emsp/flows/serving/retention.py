@@ -1,10 +1,10 @@
-"""What is deleted for its age.
+"""Deletes old data.
 
 Rules of this module (docs/how-to/retention.md):
-- nothing is deleted that is not old by every time that is known of it, nor what something still waits for: a session
-  that runs, an open command, an event that is tried again;
-- it is deleted a few at a time, each batch in a transaction of its own that looks at it again; doing it twice, or in
-  several processes, does no harm;
+- data is only deleted if all its known times are old and nothing waits for it: not a running session, an open command,
+  or an event that is tried again;
+- it is deleted a few at a time; each batch checks it again in its own transaction, so repeated or concurrent runs do no
+  harm;
 - CDRs are never deleted: one that is sent again would be new, and billed twice.
 """
 
@@ -29,7 +29,7 @@ from ocpi_emsp.models import SessionStatus
 from ocpi_emsp.ports import AUTHORIZATION, DEAD, REJECTION, UPKEEP, Entry, Kind, Query, Record
 
 EVERY: Final = timedelta(hours=6)
-"""How often the background work deletes what is old: nothing waits for it, and it reads a whole topic."""
+"""How often the background work deletes old data: nothing waits for it, and it reads a whole topic."""
 _BATCH: Final = 25
 """Entries, or records, of one transaction: a rejection may have megabytes."""
 _ENTRY_ID: Final = "upkeep-retention"
@@ -39,7 +39,7 @@ Stop: TypeAlias = Callable[[], bool]
 
 @define(kw_only=True)
 class Pruned:
-    """How many were deleted, or would be."""
+    """Numbers of deleted objects, or of those that would be deleted."""
 
     rejections: int = 0
     dead_events: int = 0
@@ -53,7 +53,7 @@ class Pruned:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The total number."""
         return sum(asdict(self).values())
 
 
@@ -97,7 +97,7 @@ def _count(pruned: Pruned, name: str, number: int) -> None:
 
 
 async def _old_entries(context: Context, topic: str, before: datetime) -> AsyncIterator[list[Entry]]:
-    """The entries of a topic before a moment. They are not in its order: one that comes again stays in its place."""
+    """Yield the entries of a topic before a moment. They are not in that order: a repeated entry stays in its place."""
     after = 0
     while entries := await page(context, topic, after, _BATCH):
         after = entries[-1].sequence
@@ -143,7 +143,7 @@ async def _delete(context: Context, records: Sequence[Record], before: datetime)
 
 
 def _is_over(context: Context, record: Record, before: datetime) -> bool:
-    """Whether a record that was received before a moment is not needed any more."""
+    """Return True if a record that was received before a moment is no longer needed."""
     match record.key.kind:
         case Kind.SESSION:
             status = SessionStatus.of(text_at(record.document, "status").strip().upper())
@@ -161,15 +161,15 @@ def _is_over(context: Context, record: Record, before: datetime) -> bool:
             return True
 
 
-# --- the background -------------------------------------------------------------------------------------------------
+# --- background work ------------------------------------------------------------------------------------------------
 
 
 async def prune_in_turn(context: Context, retention: Retention, stop: Stop) -> int:
-    """:func:`prune`, by one process of those on a store every few hours; how many were deleted."""
+    """Run :func:`prune` in one of a store's processes every few hours; return the number of deleted objects."""
     now = context.clock.now()
     async with context.store.transaction() as tx:
         entry = await tx.entry(_ENTRY_ID)
-        # A turn that lies further ahead than any is set was set by a clock that has gone back since.
+        # A turn further ahead than any possible one was set by a clock that has gone back since.
         if entry is not None and entry.due is not None and timedelta(0) < entry.due - now <= EVERY:
             return 0
         country_code, party_id = context.identity.owner

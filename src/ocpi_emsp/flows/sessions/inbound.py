@@ -1,12 +1,13 @@
 """The eMSP interface of the sessions module (mod_sessions.md 2.2). The rules are in upsert.py.
 
-Beside those (docs/spec-choices.md rows 6 and 15):
-- COMPLETED and INVALID are final: a later document with another status is ignored, but for INVALID after COMPLETED; one
+Additional rules (docs/spec-choices.md rows 6 and 15):
+- COMPLETED and INVALID are final: a later document with another status is ignored, except INVALID after COMPLETED; one
   with the same status is stored, since a late cost or meter value would be lost otherwise;
-- what a session takes back (COMPLETED by INVALID, kWh that fall) is stored, with a finding and an event of its own;
-- periods that are appended are merged by their start, so that a PATCH that comes twice changes nothing;
-- a new session, and one that says later what its authorization is called, is linked to the command that brought it
-  about (session_link.py).
+- a session that revokes earlier values (COMPLETED by INVALID, a lower kWh) is stored, with a finding and an event of
+  its own;
+- appended periods are merged by their start, so that a repeated PATCH changes nothing;
+- a new session, and one that gets its authorization_id later, is linked to the command that caused it
+  (session_link.py).
 """
 
 from __future__ import annotations
@@ -40,18 +41,18 @@ _NOT_CLEARED = "no period to add: the stored ones stay, since this party's perio
 
 
 async def get(incoming: Incoming) -> Response:
-    """A session as stored."""
+    """Return a session as stored."""
     return await get_object(incoming, _key(incoming))
 
 
 async def put(incoming: Incoming) -> Response:
-    """A new or replaced session."""
+    """Create or replace a session."""
     async with incoming.context.store.transaction() as tx:
         return incoming.reply(await store(incoming, tx))
 
 
 async def store(incoming: Incoming, tx: Transaction) -> Stored:
-    """Insert or replace the session that the body holds. Raises NotJson, InvalidObject before anything is written."""
+    """Insert or replace the session in the body. Raises NotJson, InvalidObject before anything is written."""
     session = incoming.accept(Session)
     incoming.require_id("id", session.id, incoming.params["session_id"])
     new = _record(incoming, incoming.request.body, session)
@@ -61,7 +62,7 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
 
 @merges_aside
 async def patch(incoming: Incoming) -> Response:
-    """Changes of a known session; ``charging_periods`` are replaced, or added (``Profile.append_charging_periods``)."""
+    """Change a known session; ``charging_periods`` are replaced, or added (``Profile.append_charging_periods``)."""
     key = _key(incoming)
     async with incoming.context.store.transaction() as tx:
         await stored_at(incoming, tx, key)
@@ -97,7 +98,7 @@ async def _store(incoming: Incoming, tx: Transaction, old: Record | None, sessio
 
 
 class _Before(msgspec.Struct, gc=False):
-    """What of a stored session a later one is compared with."""
+    """The values of a stored session that a later one is compared with."""
 
     status: SessionStatus
     kwh: Decimal
@@ -107,8 +108,9 @@ _BEFORE = msgspec.json.Decoder(_Before)
 
 
 def _before(old: Record, session: Session, new: Record) -> _Before | Session:
-    """The session as it is stored, which is not read again where the received one has its bytes: two of its members, or
-    all of it where these are spelled in some other way."""
+    """Return the stored session, which is not read again if the received one has its bytes: two of its members, or all
+    if these have another spelling.
+    """
     if old.document == new.document:
         return session
     try:
@@ -119,7 +121,7 @@ def _before(old: Record, session: Session, new: Record) -> _Before | Session:
 
 
 def _is_final(before: SessionStatus, after: SessionStatus) -> bool:
-    """Whether a status stays: all that may follow COMPLETED is that it was INVALID."""
+    """Return True if the status cannot change: only INVALID may follow COMPLETED."""
     may_follow = (before, SessionStatus.INVALID if before == SessionStatus.COMPLETED else before)
     return before in FINAL and after not in may_follow
 
@@ -127,7 +129,7 @@ def _is_final(before: SessionStatus, after: SessionStatus) -> bool:
 async def _name_setbacks(
     incoming: Incoming, tx: Transaction, before: _Before | Session, session: Session, record: Record
 ) -> None:
-    """Report what a session takes back of what it said before."""
+    """Report what a session revokes of its earlier values."""
     if before.status != session.status == SessionStatus.INVALID and before.status == SessionStatus.COMPLETED:
         message = "the session was COMPLETED, and is INVALID now"
         incoming.note("/status", "session.invalidated", message, _STATUS_CLAUSE)
@@ -148,7 +150,7 @@ def _merge(incoming: Incoming, stored: bytes) -> tuple[bytes, Session]:
 
 
 def _appended(incoming: Incoming, document: bytes, changes: Members) -> Members:
-    """The changes with the periods of before; those that start when a received one does are replaced by it."""
+    """Return the changes with the earlier periods; those with the start of a received one are replaced by it."""
     periods = changes.get("charging_periods")
     if periods is None:
         return changes
@@ -165,7 +167,7 @@ def _appended(incoming: Incoming, document: bytes, changes: Members) -> Members:
 
 
 def _start(period: msgspec.Raw) -> datetime:
-    """When a period starts; one that cannot be read is refused with the session that it makes."""
+    """Return when a period starts; an unreadable period is rejected together with the resulting session."""
     moment = read_datetime(identity(period, "start_date_time"), lambda _rule, _message: None)
     return moment if isinstance(moment, datetime) else EARLIEST
 

@@ -1,1 +1,1 @@
-"""Pulling what a CPO has: checkpoints, pages, what vanished, and the report of it."""
+"""Pulling a CPO's objects: checkpoints, pages, vanished objects, and the report."""

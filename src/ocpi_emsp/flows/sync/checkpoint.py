@@ -1,12 +1,13 @@
-"""How far a party's module is pulled, and the place of a pull under way.
+"""How far a party's module was pulled, and the place of a pull in progress.
 
 Rules of this module:
-- ``done_until`` moves only when a whole window was listed, and everything in it was stored, also as a rejection;
-- a window is closed, ``[date_from, date_to)``: what changes while it is listed leaves it, and is in the next one;
-- the next window begins an overlap before the end of the last one, in the partner's time where its clock is behind
-  ours: what it stamps is older than our now;
+- ``done_until`` only moves when a whole window was listed and everything in it was stored, also as a rejection;
+- a window is closed, ``[date_from, date_to)``: an object that changes while it is listed leaves it, and is in the next
+  one;
+- the next window begins an overlap before the end of the last one, in the partner's time if its clock is behind ours:
+  its timestamps are then earlier than our now;
 - the place within a window is saved with each page, in the page's own transaction;
-- the sync that opens a window takes it over: an older pull of the same module sees that and stops.
+- the sync that opens a window takes it over: an older pull of the same module detects that and stops.
 """
 
 from __future__ import annotations
@@ -22,81 +23,83 @@ from ocpi_emsp.scalars import DateTime, OpenEnum
 
 _CLAUSE = "transport_and_format.md#offline-behaviour"
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-"""Before OCPI: the date_from of everything, where the specification requires one (mod_sessions.md 2.1.1)."""
+"""A date before OCPI: the date_from for everything, where the specification requires one (mod_sessions.md 2.1.1)."""
 
 
 class Phase(OpenEnum):
-    """What a pull of a module is at."""
+    """The phase of a module's pull."""
 
     LIST = "LIST"
-    """Listing the window."""
+    """It lists the window."""
     CATCH_UP = "CATCH_UP"
-    """In a full sync: listing what changed while everything was listed."""
+    """In a full sync: it lists the changes that happened during the LIST phase."""
     MISSING = "MISSING"
-    """In a full sync: marking what was not listed."""
+    """In a full sync: it marks what was not listed."""
 
 
 @frozen(kw_only=True)
 class Window:
-    """A pull that is under way."""
+    """A pull in progress."""
 
     clause: ClassVar[str] = _CLAUSE
 
     run: str
-    """Who pulls."""
+    """The id of the sync that pulls."""
     started_at: DateTime
     date_from: DateTime | None = None
     date_to: DateTime | None = None
     full: bool = False
     phase: Phase = Phase.LIST
     next: str | None = None
-    """The URL of the page that comes next; None for the first."""
+    """The URL of the next page; None for the first."""
     total: int | None = None
-    """X-Total-Count, as it was said last."""
+    """The last X-Total-Count."""
     listed: int | None = None
-    """Distinct objects that the phase has listed; None: it is not known."""
+    """Distinct objects that the phase has listed; None if unknown."""
     marked: int = 0
-    """In MISSING: the sequence of the last record that was looked at."""
+    """In MISSING: the sequence of the last record that was examined."""
     marked_owner: str = ""
-    """In MISSING: whose record that was, such as "NL-TNM"; empty: the connection's own party's."""
+    """In MISSING: the owner of that record, such as "NL-TNM"; empty: the connection's own party."""
     repeats: bool = False
-    """A full sync that begins so soon after the last one that what is missing already is not counted again."""
+    """True for a full sync so soon after the last one that objects which are already missing are not counted again."""
     behind: int = 0
-    """Seconds that the partner's clock is behind ours, by the Date of its answers."""
+    """Seconds by which the partner's clock is behind ours, by the Date of its responses."""
     unnamed: int = 0
-    """Listed objects without an id: what they are cannot be known, so nothing counts as vanished."""
+    """Listed objects without an id: they cannot be identified, so nothing counts as vanished."""
     uncounted: bool = False
-    """An X-Total-Count could not be read: there may be more than was listed, so nothing counts as vanished."""
+    """True if an X-Total-Count was unreadable: more objects may exist than were listed, so nothing counts as
+    vanished.
+    """
 
 
 @frozen(kw_only=True)
 class Checkpoint:
-    """What is known of a party's module."""
+    """The stored state of a party's module."""
 
     clause: ClassVar[str] = _CLAUSE
 
     done_until: DateTime | None = None
-    """Everything that changed before is here."""
+    """Everything that changed before this time is stored."""
     full_at: DateTime | None = None
     """When the last full pull ended."""
     window: Window | None = None
     given: int | None = None
-    """The objects of a full page, where the partner gives fewer than it is asked for."""
+    """The objects of a full page, if the partner returns fewer than requested."""
 
 
 async def get_checkpoint(tx: Transaction, key: Key) -> Checkpoint:
-    """The checkpoint; an empty one where nothing was pulled yet."""
+    """Return the checkpoint; an empty one if nothing was pulled yet."""
     record = await tx.get(key)
     return decode(Checkpoint, record.document) if record else Checkpoint()
 
 
 async def put_checkpoint(tx: Transaction, key: Key, checkpoint: Checkpoint, now: datetime, correlation_id: str) -> None:
-    """Save it."""
+    """Save the checkpoint."""
     await tx.put(Record(key, encode(checkpoint), now, now, correlation_id=correlation_id))
 
 
 def finished(checkpoint: Checkpoint, window: Window, now: datetime) -> Checkpoint:
-    """The checkpoint once a window is done."""
+    """Return the checkpoint once a window is done."""
     until = (window.date_to or window.started_at) - timedelta(seconds=window.behind)
     return evolve(
         checkpoint,

@@ -1,20 +1,20 @@
 """The objects of one page of a CPO's list, into the store.
 
 Rules of this module:
-- an object that was pulled goes the way of one that was pushed: the same reading, the same rules, the same events;
-- the good objects of a page are stored although others are bad; a bad one becomes a rejection, which can be replayed
-  as the push that it could have been; the same bad object again is the same rejection;
-- a page and the place after it are one transaction; a page of more objects than CHUNK is several, the place comes with
-  the last; only what the place is not lost with has to be on the disk before the next page (pull.py);
-- an object that names its owner (country_code and party_id, as OCPI 2.2 has them) is accepted from no other party; of
-  several parties behind one connection, hub_owners.py finds the one that it belongs to, to which a copy of it that was
-  stored as the connection's own moves;
-- timestamps without a zone get that of the party's profile before anything else looks at them; a rejection has none;
-- of several objects of one page with one id, the one that was updated last counts, of one time the last; another
-  content is a rejection, and the notes of the sync name it;
-- an object for which a quota leaves no room ends the sync of its module, and nothing of its transaction is stored; but
-  a CDR beside another one is a rejection;
-- in a full sync every object that is listed is marked as received then, also one that is known, older or bad.
+- a pulled object is handled like a pushed one: the same reading, the same rules, the same events;
+- the good objects of a page are stored although others are bad; a bad one becomes a rejection, which can be replayed as
+  a push; the same bad object again is the same rejection;
+- a page and the place after it are one transaction; a page of more than CHUNK objects is several, and the place is
+  saved with the last. Only what would be lost without its place must be on disk before the next page (pull.py);
+- an object that names its owner (country_code and party_id, as in OCPI 2.2) is accepted from no other party. Of several
+  parties behind one connection, hub_owners.py determines the owner, to which a copy that was stored as the connection's
+  own is moved;
+- timestamps without a zone get that of the party's profile before anything else reads them; a rejection has none;
+- of several objects of one page with one id, the last updated one counts, of several with the same time the last; other
+  content is a rejection, and the notes of the sync report it;
+- an object for which a quota leaves no room ends the sync of its module, and nothing of its transaction is stored; a
+  CDR beside another one only becomes a rejection;
+- in a full sync every listed object is marked as received then, also a known, older or bad one.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ from ocpi_emsp.routes import VERSION, Route, incoming as incoming_route
 from ocpi_emsp.wire import Request
 
 CHUNK = 1000
-"""Objects of one transaction: what a store locks, and what one in memory remembers for a rollback, stays small."""
+"""Objects of one transaction: bounds what a store locks, and what one in memory holds for a rollback."""
 _PAGE_CLAUSE = "transport_and_format.md#pagination"
 _OWNER_CLAUSE = "transport_and_format.md#client-owned-object-push"
 
 T = TypeVar("T")
 Take: TypeAlias = Callable[[Incoming, Transaction], Awaitable[Stored]]
 Save: TypeAlias = Callable[[Transaction, bool], Awaitable[None]]
-"""Saves the place after the page, with the page's last transaction. Raises where the place is not ours any more."""
+"""Saves the place after the page, with the page's last transaction. Raises if another sync has taken the pull over."""
 
 
 @frozen
@@ -80,7 +80,7 @@ class Source:
     kind: str
     route: Route
     parameter: str
-    """The parameter of the route that is the object's id; empty where its URL has none."""
+    """The parameter of the route that is the object's id; empty if its URL has none."""
     store: Take
 
     @property
@@ -102,7 +102,7 @@ SOURCES: Mapping[str, Source] = {
 
 @frozen
 class Pull:
-    """What the objects of one module of one party are pulled with."""
+    """The context for pulling the objects of one module of one party."""
 
     context: Context
     party: Party
@@ -113,9 +113,9 @@ class Pull:
     requested: Mapping[str, Owner] = field(factory=dict)
     """The owners of the requested objects, by their ids."""
     of: Owner | None = None
-    """The owner of the current object, where it is not the party itself."""
+    """The owner of the current object, if it is not the party itself."""
     seen_owners: set[Owner] = field(factory=set)
-    """Those that were recorded with the party."""
+    """The owners that were recorded with the party."""
 
     @cached_property
     def caller(self) -> Caller:
@@ -128,11 +128,11 @@ class Pull:
         return self.of or self.party.owner
 
     def key(self, object_id: str) -> Key:
-        """The key of one of the module's objects."""
+        """Return the key of one of the module's objects."""
         return received_key(self.source.kind, self.owner, object_id)
 
     def incoming(self, document: bytes, object_id: str, page: Page) -> Incoming:
-        """The object as if it had been pushed."""
+        """Return the object as if it had been pushed."""
         country_code, party_id = self.owner
         params = {"country_code": country_code, "party_id": party_id, self.source.parameter: object_id}
         request = Request(self.source.route.method, "", body=document)
@@ -151,7 +151,7 @@ class Pull:
         )
 
     def rejection(self, document: bytes, object_id: str, page: Page, error: Refusal, entry_id: str) -> Entry:
-        """The entry of a refused object, as the push that it could have been."""
+        """Return the entry of a rejected object, as a push."""
         incoming = self.incoming(document, object_id, page)
         path = self.source.route.url(f"/{VERSION}/{self.source.module}", trailing_slash=False, **incoming.params)
         return evolve(incoming, request=evolve(incoming.request, url=path)).rejection(
@@ -168,17 +168,21 @@ class Page:
     leased: list[Entry] = field(factory=list)
     results: list[Stored | RejectedObject] = field(factory=list)
     found: list[Finding] = field(factory=list)
-    """What deviates in its objects."""
+    """Findings about its objects."""
     notes: list[str] = field(factory=list)
-    """What is named of its objects in the notes of the sync."""
+    """What the notes of the sync report about its objects."""
     folded: list[tuple[str, str]] = field(factory=list)
-    """Rule and note of what may hold for many objects: the notes of the sync have the first, and how many."""
+    """Rule and note of what may hold for many objects: the notes of the sync have the first, and the number of
+    others.
+    """
     grown: Growth = field(factory=Growth)
     exceeded: list[QuotaExceeded] = field(factory=list)
-    """Quotas that held up single objects; what others hold up is not stored, and ends the sync of the module."""
+    """Quotas that rejected single objects; if others are exceeded, nothing is stored, and the sync of the module
+    ends.
+    """
     fresh: list[NewSession] = field(factory=list)
     versioned: set[Owner] = field(factory=set)
-    """The owners of its new tariffs that have versions of tariffs, where its tariffs are locked."""
+    """The owners of its new tariffs that have tariff versions, if its tariffs are locked."""
 
 
 async def store_page(
@@ -191,11 +195,11 @@ async def store_page(
     ids: Sequence[str] | None = None,
     is_repeated: bool = False,
 ) -> None:
-    """Store the objects of a page, and ``save`` with the last of them. Raises StoreFailed, and what ``save`` raises.
+    """Store the objects of a page, and ``save`` with the last of them. Raises StoreFailed, and the errors of ``save``.
 
-    ``place``: of the record that ``save`` reads, so that it is locked together with the objects, before them.
-    ``ids``: those of the objects, empty for one without, where they were read already.
-    ``is_repeated``: the next sync stores the page again where it, and the place after it, was lost.
+    ``place``: the key of the record that ``save`` reads, so that it is locked together with the objects, before them.
+    ``ids``: those of the objects, empty for one without, if they were already read. ``is_repeated``: the next sync
+    stores the page again if it, and the place after it, was lost.
     """
     found = ids or [text_at(unwrap(document).document, "id") for document in documents]
     chunks_of_ids = zip(_chunks(documents), _chunks(found), strict=True)
@@ -205,7 +209,7 @@ async def store_page(
         last = number == len(chunks)
         try:
             await _store(pull, chunk, url, save, place, last=last, is_repeated=is_repeated)
-        except CannotStore:  # one of them; which one shows when each has a transaction of its own
+        except CannotStore:  # one of several; a transaction for each object will show which one
             for each in chunk:
                 await _store_alone(pull, each, url, save, place)
             await _store(pull, [], url, save, place, last=last, is_repeated=is_repeated)
@@ -215,23 +219,23 @@ def _chunks(listed: Sequence[T]) -> list[Sequence[T]]:
     return [listed[start : start + CHUNK] for start in range(0, len(listed), CHUNK)]
 
 
-@define  # one is made for each object, and attrs takes several times as long for a frozen one
+@define  # created for each object; a frozen class takes several times as long in attrs
 class _Listed:
-    """An object as it was listed, and how it is read: with its zone, for its owner."""
+    """A listed object, and how it is read: with its zone, for its owner."""
 
     pull: Pull
     received: bytes
     zoned: Zoned
     owned: Owned
     object_id: str
-    """Empty where it has none."""
+    """The id; empty if it has none."""
     key: Key
     twins: tuple[_Listed, ...] = ()
     """The other objects of the page with this id, the one that counts least first."""
 
 
 async def _read(pull: Pull, documents: Sequence[msgspec.Raw], ids: Sequence[str]) -> list[_Listed]:
-    """The objects with their zone and owner. What is looked at for the owner is not locked: it may be much."""
+    """Return the objects with their zone and owner. Reads for the owner lock nothing: they may be many."""
     zone = pull.party.profile.time_zone
     received = [_unwrapped(pull, bytes(document)) for document in documents]
     zoned = [in_zone(document, zone) for document in received]
@@ -250,7 +254,7 @@ async def _read(pull: Pull, documents: Sequence[msgspec.Raw], ids: Sequence[str]
 
 
 def _unwrapped(pull: Pull, document: bytes) -> bytes:
-    """The object; what was around it is noted once."""
+    """Return the unwrapped object; the wrapping is noted once."""
     if not may_be_wrapped(document):
         return document
     unwrapped = unwrap(document)
@@ -260,7 +264,7 @@ def _unwrapped(pull: Pull, document: bytes) -> bytes:
 
 
 def _each_once(pull: Pull, listed: list[_Listed]) -> list[_Listed]:
-    """The objects of a page, of several with one id the one that was updated last; what a CDR is does not change."""
+    """Return the objects of a page, of several with one id the last updated one; a CDR's identity does not change."""
     groups = dict[Key, list[_Listed]]()
     for each in listed if len({each.object_id for each in listed}) < len(listed) else ():
         if each.object_id:
@@ -278,7 +282,7 @@ def _each_once(pull: Pull, listed: list[_Listed]) -> list[_Listed]:
 
 
 def _twice(last: _Listed, twins: Sequence[_Listed]) -> str:
-    """The note about objects with one id on one page."""
+    """Return the note about objects with one id on one page."""
     note = f"{_named(last)} is listed {len(twins) + 1} times on one page"
     if last.pull.source.kind == Kind.CDR or not any(_differs(last, each) for each in twins):
         return note
@@ -294,7 +298,7 @@ def _differs(one: _Listed, other: _Listed) -> bool:
 
 
 async def _owned(pull: Pull, zoned: Sequence[Zoned], ids: Sequence[str]) -> list[Owned]:
-    """The owner of each object of a hub: the one that it was requested of, unless it names another."""
+    """Return the owner of each object of a hub: the one that it was requested of, unless the object names another."""
     context, party, found = pull.context, pull.party, list[Owned]()
     async with context.store.transaction(read_only=True) as tx:
         own = [received_key(pull.source.kind, party.owner, object_id) for object_id in ids if object_id]
@@ -335,8 +339,7 @@ async def _store(
 
 
 async def _lock(pull: Pull, listed: Sequence[_Listed], tx: Transaction, page: Page, place: Key | None) -> None:
-    """Lock the place and the objects at once, those of their owners before the copies that are stored as the
-    connection's own."""
+    """Lock the place and the objects at once, the owners' records before the copies stored as the connection's own."""
     own = pull.party.owner
     keys = dict.fromkeys([each.key for each in listed if each.object_id])
     copies = (key._replace(country_code=own[0], party_id=own[1]) for key in keys if key[1:3] != own)
@@ -384,7 +387,7 @@ async def after_commit(pull: Pull, page: Page) -> None:
 
 
 def _tell_owners(pull: Pull, found: Sequence[Finding]) -> None:
-    """Count what moved to its owner, and say once why an owner is not known."""
+    """Count moved objects, and report once why an owner is unknown."""
     pull.tally.add("moved", sum(finding.rule == MOVED for finding in found))
     unknown = [finding.message for finding in found if finding.rule in UNKNOWN_OWNER]
     pull.tally.note(*{message: None for message in unknown if message not in pull.tally.notes})
@@ -406,7 +409,7 @@ async def _take_one(listed: _Listed, tx: Transaction, page: Page) -> list[Stored
 
 
 async def _take(listed: _Listed, tx: Transaction, page: Page) -> Stored | RejectedObject:
-    """Store one object, or keep it as a rejection. Raises CannotStore, QuotaExceeded."""
+    """Store one object, also as a rejection. Raises CannotStore, QuotaExceeded."""
     pull, document = listed.pull, listed.zoned.document
     try:
         object_id = listed.object_id or identity(document, "id")
@@ -437,7 +440,7 @@ async def _take(listed: _Listed, tx: Transaction, page: Page) -> Stored | Reject
 
 
 def _incoming(listed: _Listed, object_id: str, page: Page) -> Incoming:
-    """The object as if it had been pushed, with what deviates in its times and its owner."""
+    """Return the object as if it had been pushed, with the findings about its times and its owner."""
     incoming = listed.pull.incoming(listed.zoned.document, object_id, page)
     if listed.zoned.added:
         time_zone = listed.pull.party.profile.time_zone or ""

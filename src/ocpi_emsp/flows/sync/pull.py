@@ -1,11 +1,11 @@
 """One module of one party: its windows, page by page, into the store.
 
 Rules of this module (transport_and_format.md, pagination and offline behaviour):
-- the rules of a window are in checkpoint.py, those of a page in page.py, those of what vanished in vanished.py;
-- a full sync lists everything up to its start, then what changed meanwhile, and marks then what was in neither;
-- a list that turns in circles, leads elsewhere or lacks objects is not done: the next sync asks for its window again;
-- a place that the partner does not know any more (an expired link) is given up, and its window begun again, once;
-- a token that was replaced meanwhile is read again; what else fails leaves the place where it is, for the next sync.
+- checkpoint.py has the rules of a window, page.py those of a page, vanished.py those of what vanished;
+- a full sync lists everything up to its start, then what changed meanwhile, and then marks what was in neither;
+- a list that is circular, leads elsewhere or lacks objects is not done: the next sync requests its window again;
+- a place that the partner no longer knows (an expired link) is given up, and its window started again, once;
+- a token that was replaced meanwhile is read again; any other failure leaves the place for the next sync.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ Stop: TypeAlias = Callable[[], bool]
 OnProgress: TypeAlias = Callable[[], None]
 
 _NOTHING_YET = datetime(2100, 1, 1, tzinfo=UTC)
-"""The date_from of a list that has nothing."""
+"""The date_from of a request whose list is empty."""
 _TICK, _DAY = 60, 24 * 3600
-"""Seconds."""
+"""Lengths in seconds."""
 _TOKENS = 3
-"""How often a sync continues with a new token: a partner that replaces it on every page is not well."""
+"""How often a sync continues with a new token: a partner that replaces it on every page has a problem."""
 
 
 class TakenOver(OcpiError):
@@ -63,31 +63,31 @@ class TakenOver(OcpiError):
 
 @define(kw_only=True)
 class _Work:
-    """A pull that is under way."""
+    """A pull in progress."""
 
     pull: Pull
     url: str
-    """Of the list."""
+    """The URL of the list."""
     key: Key
     window: Window
     is_saved: bool
-    """False for a window of the caller's choice that leaves a gap after the last one: no checkpoint knows of it."""
+    """False for a window that the caller chose and that leaves a gap after the last one: no checkpoint records it."""
     continues: bool
-    """The window is one that an earlier sync did not finish."""
+    """True if an earlier sync began the window and did not finish it."""
     is_resumed: bool
-    """The next page is one that an earlier sync was to ask for."""
+    """True if the next page is one that an earlier sync was about to request."""
     requests: Sequence[resync.ResyncRequest]
-    """What was requested of the module when the window was opened."""
+    """The resync requests of the module when the window was opened."""
     on_progress: OnProgress
     stop: Stop
     stored_next: str | None
-    """The ``next`` of the window that was stored last."""
+    """The last stored ``next`` of the window."""
     problem: str = ""
     done: Window | None = None
-    """The window as its last page left it."""
+    """The window after its last page."""
     tokens: int = 0
     given: int | None = None
-    """The fullest page so far, where it has fewer objects than were asked for."""
+    """The fullest page so far, if it has fewer objects than requested."""
 
     @property
     def context(self) -> Context:
@@ -95,15 +95,15 @@ class _Work:
 
     @property
     def place(self) -> Key | None:
-        """Of the checkpoint, where one is saved."""
+        """The key of the checkpoint, if one is saved."""
         return self.key if self.is_saved else None
 
     def may_begin(self) -> bool:
-        """Whether the next page may be fetched while this one is stored."""
+        """Return True if the next page may be fetched while this one is stored."""
         return not self.stop()
 
     async def save(self, tx: Transaction, window: Window | None) -> None:
-        """Save the place in the window, or with None its end. Raises TakenOver."""
+        """Save the place in the window or, with None, its end. Raises TakenOver."""
         if not self.is_saved:
             return
         now, run = self.context.clock.now(), self.pull.correlation_id
@@ -125,11 +125,13 @@ class _Work:
 async def pull_module(
     pull: Pull, *, since: datetime | None, on_progress: OnProgress, stop: Stop, full: bool
 ) -> tuple[SyncEnded, str]:
-    """Pull one module; how it ended, and why it is not done. Raises what a partner did, StoreFailed, TakenOver."""
+    """Pull one module; return how it ended, and why it is not done. Raises a partner's errors, StoreFailed,
+    TakenOver.
+    """
     work = await _open(pull, since, full, on_progress, stop)
     ended, reason = await _work_off(work)
     if ended is SyncEnded.DONE and work.continues:
-        # That was an earlier sync's window; what changed since then is in the next one.
+        # That was an earlier sync's window; later changes are in the next one.
         ended, reason = await _work_off(await _open(work.pull, None, False, on_progress, stop))
     return ended, reason
 
@@ -193,7 +195,7 @@ async def _open(pull: Pull, since: datetime | None, full: bool, on_progress: OnP
 
 
 def _leaves_gap(checkpoint: Checkpoint, since: datetime) -> bool:
-    """True where a window from ``since`` on passes what the checkpoint still owes."""
+    """Return True if a window from ``since`` on skips something that the checkpoint has not covered yet."""
     if checkpoint.done_until is not None:
         return since > checkpoint.done_until
     left = checkpoint.window
@@ -215,7 +217,7 @@ def _next_window(
 
 
 def _after(work: _Work, page: ListPage) -> Window | None:
-    """Where the pull continues after a page; None where the window is done, or cannot be."""
+    """Return where the pull continues after a page; None if the window is done, or cannot be."""
     window = work.window
     window = evolve(
         window,
@@ -233,7 +235,7 @@ def _after(work: _Work, page: ListPage) -> Window | None:
         return None
     if window.phase is Phase.LIST:
         date_from = window.started_at - work.context.limits.sync.overlap
-        # Open at its end: what changes while it is listed stays in it, and does not count as vanished.
+        # Open-ended: what changes while it is listed stays in it, and does not count as vanished.
         return evolve(window, phase=Phase.CATCH_UP, date_from=date_from, date_to=None, total=None, listed=None)
     if work.pull.source.kind not in vanished.GOES_MISSING:
         return None
@@ -244,7 +246,9 @@ def _after(work: _Work, page: ListPage) -> Window | None:
 
 
 def _behind(now: datetime | None, said: datetime | None) -> int:
-    """The seconds that a partner's clock is behind; what is less than a minute, or more than a day, is no clock's."""
+    """Return the seconds by which a partner's clock is behind; less than a minute or more than a day is not
+    plausible.
+    """
     seconds = int((now - said).total_seconds()) if now is not None and said is not None else 0
     return seconds if _TICK <= seconds <= _DAY else 0
 
@@ -253,7 +257,7 @@ def _behind(now: datetime | None, said: datetime | None) -> int:
 
 
 async def _list(work: _Work) -> bool:
-    """List what is left of the window's phase; False where it was asked to stop."""
+    """List the rest of the window's phase; return False if it was asked to stop."""
     while True:
         try:
             return await _pages(work)
@@ -302,13 +306,15 @@ async def _pages(work: _Work) -> bool:
             if following is None:
                 return True
             work.window = following
-            if work.stop():  # a page that was fetched meanwhile is not stored: the next sync asks for it
+            if work.stop():  # a page that was fetched meanwhile is not stored: the next sync requests it
                 return False
     return True
 
 
 async def _judged(work: _Work, page: ListPage) -> ListPage:
-    """The page; a total that counts what the dates leave out says nothing of the end of a window."""
+    """Return the page; its total is dropped if it counts objects outside the dates, as it does not show the window's
+    end.
+    """
     window = work.window
     if not isinstance(page.problem, IncompleteList) or window.date_from in (None, EPOCH):
         return page
@@ -326,12 +332,12 @@ async def _judged(work: _Work, page: ListPage) -> ListPage:
 
 
 def _asked(work: _Work) -> int:
-    """Objects of a page that are asked for."""
+    """Return the objects of a page that are requested."""
     return work.pull.party.profile.page_limit or work.context.limits.sync.page_size
 
 
 def _given(work: _Work, page: ListPage) -> int | None:
-    """Objects of a page as the partner gives them, where it gives fewer than were asked for; None: that is not known.
+    """Return the objects of a page if the partner returns fewer than requested; None if that is unknown.
 
     The last page of a list shows nothing, unless it has X-Limit.
     """
@@ -344,14 +350,15 @@ async def _store(work: _Work, page: ListPage, following: Window | None) -> None:
     async def save(tx: Transaction, last: bool) -> None:
         await work.save(tx, following if last else work.window)
 
-    # What is lost with its place, as in a power cut, is pulled again; what ends a phase makes all before it durable.
+    # A page that is lost with its place, as in a power cut, is pulled again; the end of a phase makes all before
+    # durable.
     is_repeated = work.is_saved and following is not None and following.phase is work.window.phase
     await store_page(work.pull, page.documents, page.url, save, place=work.place, ids=page.ids, is_repeated=is_repeated)
     work.stored_next = following.next if following is not None else None
 
 
 async def _can_go_on(work: _Work, error: PartnerRefused) -> bool:
-    """True where the page may be asked for again: with a new token, or from the beginning of the window."""
+    """Return True if the page may be requested again: with a new token, or from the beginning of the window."""
     if error.answered_http == 401 and work.tokens < _TOKENS:
         party = await load_party(work.context, *work.pull.party.owner, state=PartyState.REGISTERED)
         if party.token != work.pull.party.token:
@@ -373,7 +380,7 @@ async def _can_go_on(work: _Work, error: PartnerRefused) -> bool:
 
 
 def _is_elsewhere(work: _Work) -> bool:
-    """True where the next page has another path than the list, which a link of the partner led to."""
+    """Return True if the next page has another path than the list, from a link of the partner."""
     return urlsplit(work.window.next or work.url).path.rstrip("/") != urlsplit(work.url).path.rstrip("/")
 
 
@@ -381,7 +388,7 @@ def _is_elsewhere(work: _Work) -> bool:
 
 
 async def _pull_requested(work: _Work) -> None:
-    """Pull the requested locations one by one; the request of one that fails stays, and holds up no list."""
+    """Pull the requested locations one by one; the request of one that fails stays, and does not delay the list."""
     route = outgoing("locations.get_location")
     for request in filter(lambda each: each.id, work.requests):
         try:
@@ -404,7 +411,7 @@ async def _pull_requested(work: _Work) -> None:
 
 
 async def _settle(tx: Transaction, work: _Work) -> None:
-    """Settle the resync requests that the window fulfilled; what was not requested when it began, it does not."""
+    """Settle the resync requests that the window fulfilled; requests made after it began stay."""
     if not work.requests:
         return
     window, overlap = work.window, work.context.limits.sync.overlap

@@ -1,4 +1,4 @@
-"""What a sync did, in numbers and reasons."""
+"""The results of a sync, in numbers and reasons."""
 
 from __future__ import annotations
 
@@ -20,85 +20,85 @@ class SyncEnded(Enum):
 
     DONE = "done"
     FAILED = "failed"
-    """The next sync continues from there."""
+    """The next sync continues from the same place."""
     STOPPED = "stopped"
-    """It was asked to stop, after the current page."""
+    """It was asked to stop, and did so after the current page."""
     SKIPPED = "skipped"
-    """The support matrix or the party does not have it."""
+    """The support matrix or the party does not have the module."""
 
 
 @frozen(kw_only=True)
 class RejectedObject:
-    """An object that was refused; it is stored whole among ``emsp.rejections``."""
+    """A rejected object; it is stored whole among ``emsp.rejections``."""
 
     id: str
-    """Empty where it has none."""
+    """The id; empty if it has none."""
     url: str
-    """Of the page, or the object, that it was in."""
+    """The URL of the page, or of the object."""
     message: str
     findings: tuple[Finding, ...]
 
     @property
     def reason(self) -> str:
-        """The message with the worst of the findings, and how many there are beside it."""
+        """The message with the worst finding, and the number of further findings."""
         return with_reason(self.message, self.findings)
 
 
 @frozen(kw_only=True)
 class ModuleReport:
-    """What became of one module. For tokens: created are those that were PUT, updated those that were patched."""
+    """The result of one module. For tokens: created are those that were PUT, updated those that were patched."""
 
     module: str
     ended: SyncEnded
     reason: str = ""
-    """Why it is not done."""
+    """Why the module is not done."""
     created: int = 0
     updated: int = 0
     unchanged: int = 0
     stale: int = 0
-    """What we have is newer, or final."""
+    """Objects of which the stored version is newer, or final."""
     rejected: int = 0
     rejections: tuple[RejectedObject, ...] = ()
-    """The first of them."""
+    """The first rejected objects."""
     missing: int = 0
-    """In a full sync: what the CPO does not list any more."""
+    """In a full sync: objects that the CPO no longer lists."""
     moved: int = 0
-    """What was stored as the hub's, and is its owner's now."""
+    """Objects that were stored as the hub's and are now stored as their owner's."""
     removed: int = 0
-    """EVSEs that became REMOVED, since their location is missing for too long."""
+    """EVSEs that became REMOVED, because their location is missing for too long."""
     pages: int = 0
     bytes: int = 0
     retries: int = 0
     notes: tuple[str, ...] = ()
-    """What was wrong with the list itself, and what was done about it."""
+    """Faults of the list itself, and how they were handled."""
     duration: float = 0.0
-    """Seconds."""
+    """Duration in seconds."""
 
     @property
     def objects(self) -> int:
-        """All that were listed."""
+        """The number of listed objects."""
         return self.created + self.updated + self.unchanged + self.stale + self.rejected
 
 
 @frozen(kw_only=True)
 class SyncReport:
-    """What a sync of one party did."""
+    """The result of a sync of one party."""
 
     country_code: str
     party_id: str
     started_at: datetime
     duration: float
-    """Seconds."""
+    """Duration in seconds."""
     modules: tuple[ModuleReport, ...]
 
     @property
     def ok(self) -> bool:
-        """True where every module is done or skipped, and nothing was rejected."""
+        """True if every module is done or skipped, and nothing was rejected."""
         return all(each.ended in (SyncEnded.DONE, SyncEnded.SKIPPED) and not each.rejected for each in self.modules)
 
     @property
     def failed(self) -> bool:
-        """True where a module failed."""
+        """True if a module failed."""
         return any(each.ended is SyncEnded.FAILED for each in self.modules)
 
     def module(self, name: str) -> ModuleReport:
@@ -117,7 +117,7 @@ class SyncReport:
     bytes = property(lambda self: self._sum("bytes"), doc="Of all modules.")
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return {
             "country_code": self.country_code,
             "party_id": self.party_id,
@@ -143,27 +143,27 @@ def _module_json(module: ModuleReport) -> dict[str, Any]:
 
 @frozen(kw_only=True)
 class SyncProgress:
-    """Where the sync of a module is, reported after each page and at its end."""
+    """The progress of a module's sync, reported after each page and at its end."""
 
     country_code: str
     party_id: str
     module: str
     objects: int
-    """Listed so far by this run."""
+    """Objects that this run has listed so far."""
     total: int | None
     """X-Total-Count, if the partner sends it."""
     offset: int
-    """Objects that an earlier run of the same window listed; 0 where that is not known."""
+    """Objects that an earlier run of the same window listed; 0 if unknown."""
     rejected: int
     pages: int
     bytes: int
     ended: SyncEnded | None = None
-    """At the end: how."""
+    """At the end: how it ended."""
 
 
 @define
 class Tally:
-    """What is counted while a module is pulled."""
+    """Counts while a module is pulled."""
 
     country_code: str
     party_id: str
@@ -172,7 +172,7 @@ class Tally:
     rejections: list[RejectedObject] = field(factory=list)
     notes: list[str] = field(factory=list)
     folded: dict[str, tuple[str, int]] = field(factory=dict)
-    """By rule, of what may hold for many objects: the first note, and how many there are."""
+    """By rule, for what may hold for many objects: the first note, and the number."""
     total: int | None = None
     offset: int = 0
 
@@ -181,7 +181,7 @@ class Tally:
         self.counts[name] = self.counts.get(name, 0) + count
 
     def reject(self, rejected: RejectedObject) -> None:
-        """Count an object that was not."""
+        """Count a rejected object."""
         self.add("rejected")
         if len(self.rejections) < MOST_LISTED:
             self.rejections.append(rejected)
@@ -191,12 +191,12 @@ class Tally:
         self.notes.extend(notes[: max(0, MOST_LISTED - len(self.notes))])
 
     def fold(self, rule: str, note: str) -> None:
-        """Note what may hold for many objects: the first of them, and how many."""
+        """Note what may hold for many objects: the first of them, and the number."""
         first, count = self.folded.get(rule, (note, 0))
         self.folded[rule] = (first, count + 1)
 
     def progress(self, ended: SyncEnded | None = None) -> SyncProgress:
-        """Where it is."""
+        """Return the current progress."""
         count: Mapping[str, int] = self.counts
         listed = sum(count.get(name, 0) for name in ("created", "updated", "unchanged", "stale", "rejected"))
         return SyncProgress(
@@ -213,7 +213,7 @@ class Tally:
         )
 
     def report(self, ended: SyncEnded, reason: str, duration: float) -> ModuleReport:
-        """The sum of it."""
+        """Return the report with all counts."""
         folded = [f"{note} ({count - 1} more)" if count > 1 else note for note, count in self.folded.values()]
         return ModuleReport(
             module=self.module,

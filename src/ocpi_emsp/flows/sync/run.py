@@ -1,10 +1,9 @@
-"""A sync of one party: module by module, and what became of it.
+"""A sync of one party: module by module, and the results.
 
 Rules of this module:
-- what a partner does wrong ends its module, not the others, and stands in the report; a failure of our own store is
-  raised;
+- a partner's fault ends its module, not the others, and is in the report; a failure of our own store is raised;
 - retries, the circuit breaker and the rate are those of retries.py, with one budget for the whole sync;
-- our tokens are pushed out last: by then the partner is known to answer.
+- our tokens are pushed last: by then the partner is known to answer.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ from ocpi_emsp.routes import outgoing
 from ocpi_emsp.scalars import aware
 
 MODULES = (*SOURCES, "tokens")
-"""What is synced, in this order: tariffs and sessions come before the CDRs that speak of them."""
+"""The modules of a sync, in this order: tariffs and sessions come before the CDRs that refer to them."""
 
 Watch: TypeAlias = Callable[[SyncProgress], object]
 Stop: TypeAlias = Callable[[], bool]
@@ -65,7 +64,7 @@ async def sync(
     watch: Watch | None = None,
     stop: Stop | None = None,
 ) -> SyncReport:
-    """Pull what a party has, and push our tokens to it; see :meth:`ocpi_emsp.resources.Partner.sync`.
+    """Pull a party's objects, and push our tokens to it; see :meth:`ocpi_emsp.resources.Partner.sync`.
 
     Raises NotRegistered, StoreFailed; ValueError for an unknown module, a naive ``since``, or one of a full sync.
     """
@@ -89,7 +88,7 @@ async def sync(
 
 
 def require_modules(modules: Iterable[str]) -> None:
-    """Raises ValueError if a module, by its id in lower case, is not one that a sync can pull or push."""
+    """Raise ValueError if a module, by its id in lower case, is not one that a sync can pull or push."""
     unknown = sorted(set(modules) - set(MODULES))
     if unknown:
         raise ValueError(
@@ -108,7 +107,7 @@ def _wanted(modules: Iterable[str], since: datetime | None, *, full: bool) -> li
 
 
 def _until(stop: Stop, sleep: Sleep) -> Sleep:
-    """A sleep that ends within a second of being asked to: a partner may want to be asked in five minutes."""
+    """Return a sleep that ends within a second of a stop: a partner may ask for a wait of five minutes."""
 
     async def sleep_until(seconds: float) -> None:
         while seconds > 0 and not stop():
@@ -190,7 +189,7 @@ class _Run:
         return await pull_module(pull, since=since, full=full, on_progress=self._tell, stop=self._stop)
 
     def _pushed(self, pushed: TokensPushed) -> tuple[SyncEnded, str]:
-        """Tokens in the words of a sync."""
+        """Return the result of a token push in the terms of a sync."""
         self._tally.add("created", pushed.put)
         self._tally.add("updated", pushed.patched)
         self._tally.add("unchanged", pushed.unchanged)

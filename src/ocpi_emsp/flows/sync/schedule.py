@@ -1,7 +1,7 @@
-"""When a party is synced next, by whichever process of one store.
+"""When a party is synced next, by any process of one store.
 
 Rules of this module: the next time is written before a sync begins, so no other process syncs the party meanwhile; a
-sync that was killed is continued at that time.
+killed sync is continued at that time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ _PAGE: Final = 500
 
 
 async def take_turn(context: Context, country_code: str, party_id: str, every: timedelta) -> bool:
-    """Take a party's turn if it is time; its next one comes after ``every``. False if it is not registered."""
+    """Take a party's turn if it is due; its next one comes after ``every``. Return False if it is not due, or not
+    registered.
+    """
     now, entry_id = context.clock.now(), sync_entry_id(country_code, party_id)
     async with context.store.transaction() as tx:
         party = await find_party(tx, country_code, party_id)
@@ -33,7 +35,7 @@ async def take_turn(context: Context, country_code: str, party_id: str, every: t
 
 
 async def waiting_turns(context: Context, every: timedelta) -> set[str]:
-    """The ids of the entries of parties whose turn has not come; nothing is locked."""
+    """Return the ids of the entries of parties whose turn is not due; nothing is locked."""
     now, waiting, after = context.clock.now(), set[str](), 0
     while entries := await page(context, SYNC, after, _PAGE):
         after = entries[-1].sequence
@@ -42,5 +44,5 @@ async def waiting_turns(context: Context, every: timedelta) -> set[str]:
 
 
 def _waits(entry: Entry, now: datetime, every: timedelta) -> bool:
-    # A turn that lies further ahead than any is set was set by a clock that has gone back since.
+    # A turn further ahead than any possible one was set by a clock that has gone back since.
     return entry.due is not None and timedelta(0) < entry.due - now <= every

@@ -1,14 +1,14 @@
-"""What a full sync did not find any more.
+"""Objects that a full sync no longer found.
 
 Rules of this module:
-- nothing is deleted: an object that the CPO does not list gets ``missing_since``; the EVSEs of a location that so many
+- nothing is deleted: an object that the CPO does not list gets ``missing_since``; the EVSEs of a location that several
   full syncs in a row did not list become REMOVED, with an event;
-- nothing is marked where too large a share would vanish at once: rather a broken list than a closed network;
-- sessions and CDRs are history, which a CPO may forget: only locations and tariffs go missing;
-- a hub's list is that of all whose objects came over its connection, one after the other. One that comes over another
-  hub's connection too is in neither list alone, so nothing of it goes missing; where the profile's headers ask the hub
-  for one party, the list is that party's alone;
-- what was looked at is saved with each page, so that a full sync that is killed and continued counts once.
+- nothing is marked if too large a share would vanish at once: a broken list is more likely than a closed network;
+- sessions and CDRs are history, which a CPO may delete: only locations and tariffs go missing;
+- a hub's list covers all owners whose objects are received over its connection, one after the other. An owner that is
+  also received over another hub's connection may be incomplete in both lists, so nothing of it goes missing; if the
+  profile's headers ask the hub for one party, the list is that party's alone;
+- the progress is saved with each page, so that a full sync that is killed and continued counts once.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ _PAGE = 100
 
 
 class Place(NamedTuple):
-    """The last record that was looked at: whose it is, such as "NL-TNM", and its sequence."""
+    """The last examined record: its owner, such as "NL-TNM", and its sequence."""
 
     owner: str = ""
     sequence: int = 0
 
 
 SaveMarked = Callable[[Transaction, Place], Awaitable[None]]
-"""Saves the place of the last record that was looked at. Raises where another sync took the pull over."""
+"""Saves the place of the last examined record. Raises if another sync took the pull over."""
 
 
 _BEGINNING = Place()
 
 
 async def too_many(pull: Pull, since: datetime) -> str:
-    """Why nothing may be marked as missing: too much was not listed since then; empty where it may be."""
+    """Return why nothing may be marked as missing, because too much was not listed since then; empty if it may be."""
     missing = new = 0
     async for records in _unlisted(pull, since):
         known = sum(record.missing_since is not None for record in records)
@@ -59,9 +59,9 @@ async def too_many(pull: Pull, since: datetime) -> str:
 
 
 async def mark(pull: Pull, since: datetime, after: Place, save: SaveMarked, *, repeats: bool) -> None:
-    """Mark what was not listed since then, from the record after a place on. Raises what ``save`` raises.
+    """Mark what was not listed since then, from the record after a place on. Raises the errors of ``save``.
 
-    ``repeats``: the last full sync was just now, so that what it missed counts once for both.
+    ``repeats``: the last full sync was very recent, so an object that both miss only counts once.
     """
     async for records in _unlisted(pull, since, after):
         page = Page("", pull.context.clock.now())
@@ -76,7 +76,7 @@ async def mark(pull: Pull, since: datetime, after: Place, save: SaveMarked, *, r
 async def _mark(
     pull: Pull, tx: Transaction, page: Page, seen: Record, since: datetime, *, repeats: bool
 ) -> tuple[bool, int]:
-    """Whether the object is missing, and how many EVSEs of it became REMOVED."""
+    """Return whether the object is missing, and how many EVSEs of it became REMOVED."""
     record = await tx.get(seen.key)
     if record is None or record.received_at >= since:
         return False, 0  # received meanwhile
@@ -91,7 +91,7 @@ async def _mark(
 
 
 async def _unlisted(pull: Pull, since: datetime, after: Place = _BEGINNING) -> AsyncIterator[Sequence[Record]]:
-    """Pages of what the owners of the list have here and was not received since then, owner by owner."""
+    """Yield pages of the owners' stored objects that were not received since then, owner by owner."""
     owners = await _listed_owners(pull)
     names = ["-".join(owner) for owner in owners]
     begin = names.index(after.owner) if after.owner in names else 0
@@ -116,7 +116,7 @@ async def _count(pull: Pull) -> int:
 
 
 async def _listed_owners(pull: Pull) -> Sequence[Owner]:
-    """Whose objects the party's list has, as far as it is the only one that has them."""
+    """Return the owners whose objects are in the party's list, as far as no other list has them."""
     context = pull.context
     async with context.store.transaction(read_only=True) as tx:
         party = await find_party(tx, *pull.party.owner) or pull.party
@@ -130,7 +130,7 @@ async def _listed_owners(pull: Pull) -> Sequence[Owner]:
 
 
 def _asked_for(party: Party) -> Owner | None:
-    """The one party that the headers of the profile ask a hub for."""
+    """Return the one party that the headers of the profile ask a hub for."""
     headers = party.profile.extra_headers()
     country_code, party_id = (headers.get(f"ocpi-to-{part}", "").upper() for part in ("country-code", "party-id"))
     return (country_code, party_id) if country_code and party_id and party.profile.is_hub else None

@@ -1,6 +1,6 @@
 """The eMSP interface of the tariffs module (mod_tariffs.md 2.2).
 
-The rules are in upsert.py, those of what a tariff said before in tariff_versions.py.
+The rules are in upsert.py, those of a tariff's previous versions in tariff_versions.py.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from ocpi_emsp.wire import Response
 
 
 async def get(incoming: Incoming) -> Response:
-    """A tariff as stored."""
+    """Return a tariff as stored."""
     return await get_object(incoming, _key(incoming))
 
 
 async def put(incoming: Incoming) -> Response:
-    """A new or replaced tariff."""
+    """Create or replace a tariff."""
     async with incoming.context.store.transaction() as tx:
         return incoming.reply(await store(incoming, tx))
 
 
 async def store(incoming: Incoming, tx: Transaction) -> Stored:
-    """Insert or replace the tariff that the body holds. Raises NotJson, InvalidObject before anything is written."""
+    """Insert or replace the tariff in the body. Raises NotJson, InvalidObject before anything is written."""
     tariff = incoming.accept(Tariff)
     incoming.require_id("id", tariff.id, incoming.params["tariff_id"])
     record = _record(incoming, incoming.request.body, tariff)
@@ -44,7 +44,7 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
 
 @merges_aside
 async def patch(incoming: Incoming) -> Response:
-    """Changes of a known tariff; a list replaces the stored one."""
+    """Change a known tariff; a list replaces the stored one."""
     key = _key(incoming)
     async with incoming.context.store.transaction() as tx:
         await stored_at(incoming, tx, key)
@@ -65,7 +65,7 @@ def _merge(incoming: Incoming, stored: bytes) -> tuple[bytes, Tariff]:
 
 
 async def delete(incoming: Incoming) -> Response:
-    """A tariff that is no longer valid."""
+    """Delete a tariff that is no longer valid."""
     key = _key(incoming)
     async with incoming.context.store.transaction() as tx:
         record = await stored_at(incoming, tx, key)

@@ -1,9 +1,9 @@
-"""Decisions on real-time authorizations: each one is a journal entry; a store retains the newest.
+"""Decisions on real-time authorizations: each is a journal entry, and the newest ones are stored.
 
 Rules of this module:
-- every request for an authorization leaves one entry, also one that is refused (unknown token, too little information);
-- a decision that cannot be recorded is answered all the same: a driver waits for it;
-- what a partner makes arbitrarily long or many is cut: an entry stays below some kilobytes.
+- every authorization request leaves one entry, also a rejected one (unknown token, too little information);
+- if a decision cannot be recorded, the response is sent nevertheless: a driver waits for it;
+- values that a partner can make arbitrarily long or many are cut: an entry stays below some kilobytes.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from ocpi_emsp.models import Allowed, AuthorizationInfo, LocationReferences
 from ocpi_emsp.ports import AUTHORIZATION, Entry, Transaction
 
 DecidedBy: TypeAlias = Literal["hook", "token", "fallback", "request"]
-"""The authorize hook, the stored token where there is no hook, the fallback. ``request``: it could not be decided."""
+"""The authorize hook, the stored token if there is no hook, the fallback. ``request``: it could not be decided."""
 
 _LONGEST = 128
-"""Characters that are stored of an id: ids have up to 39 (mod_tokens.md 4.2), ours of a correlation up to 128."""
+"""Characters of an id that are stored: ids have up to 39 (mod_tokens.md 4.2), our correlation ids up to 128."""
 _LONGEST_REASON = 500
 _MOST = 100
 """Names that are stored: a location has no more EVSEs."""
@@ -37,45 +37,46 @@ _MOST = 100
 
 @frozen(kw_only=True)
 class Decision:
-    """What a CPO asked, what it was answered, by whom, and how long that took."""
+    """A CPO's authorization request, the response, what decided it, and how long that took."""
 
     id: str
     at: datetime
-    """When it was asked."""
+    """When the authorization was requested."""
     outcome: str
-    """What was answered: the value of Allowed, or HTTP status and status_code where it was an error: ``404/2000``."""
+    """The response: the value of Allowed, or HTTP status and status_code of an error: ``404/2000``."""
     country_code: str
     party_id: str
-    """Who asked."""
+    """The requesting party."""
     correlation_id: str
     token_uid: str
     token_type: str
     location_id: str
-    """Where, as asked; empty where no location was named."""
+    """The requested location; empty if none was named."""
     evse_uids: tuple[str, ...]
-    """As asked, the first 100."""
+    """The requested EVSEs, the first 100."""
     allowed_evse_uids: tuple[str, ...]
-    """As answered, the first 100; none where the location as a whole was allowed, or the driver was not."""
+    """The allowed EVSEs, the first 100; empty if the whole location was allowed, or the driver was not."""
     decided_by: DecidedBy
     reason: str
-    """What there is to know of it: what the hook did instead of answering, why a request was refused, what was left
-    out; empty for a plain answer."""
+    """Details of the decision: what the hook did instead of answering, why a request was rejected, what was left out;
+    empty for a plain answer.
+    """
     authorization_id: str = ""
-    """What this authorization is called, where the answer said so (docs/how-to/extensions.md)."""
+    """The authorization_id of the response, if it had one (docs/how-to/extensions.md)."""
     latency_ms: float
-    """Milliseconds from when the request was authenticated until it was decided, by ``Emsp(clock=...)``."""
+    """Milliseconds from the request's authentication to the decision, by ``Emsp(clock=...)``."""
     sequence: int = field(default=0, eq=False)
     """Its place in a list, which continues ``after`` it."""
 
     @property
     def allowed(self) -> Allowed | None:
-        """The answer, or None where it was an error."""
+        """The answer; None for an error."""
         return None if "/" in self.outcome else Allowed.of(self.outcome)
 
 
 @define
 class Case:
-    """A request for an authorization, while it is decided."""
+    """An authorization request while it is decided."""
 
     incoming: Incoming
     token_uid: str
@@ -85,19 +86,19 @@ class Case:
     reasons: list[str] = field(factory=list)
     authorization_id: str = ""
     is_recorded: bool = False
-    """There is an entry of the answer, or it is known that there can be none."""
+    """True if the response has an entry, or if it cannot have one."""
 
     def because(self, reason: str) -> None:
         """Add a reason to the decision."""
         self.reasons.append(" ".join(reason.split()))
 
     def note(self, pointer: str, rule: str, message: str, clause: str) -> None:
-        """Name something that is read otherwise than it is written: in the answer, and in the decision."""
+        """Report a value that is read in another way than written: in the response, and in the decision."""
         self.incoming.deviations.append(note(pointer, rule, message, clause))
         self.because(message)
 
     def new_authorization_id(self) -> str | None:
-        """What this authorization is called where the backend does not say it, if the party wants that."""
+        """Return an authorization_id for an answer without one, if the party's profile requires it."""
         return new_id() if self.incoming.party.profile.authorization_ids else None
 
     async def decided(self, info: AuthorizationInfo) -> None:
@@ -109,14 +110,14 @@ class Case:
         await self._note(self._entry(f"{http_status}/{status_code}", ()))
 
     async def decided_in(self, tx: Transaction, info: AuthorizationInfo) -> None:
-        """Journal an answer in the transaction that read what it is about. Raises what a store raises."""
+        """Journal an answer in the transaction that read the objects of the request. Raises what a store raises."""
         self.is_recorded = True
         entry = self._answered(info)
         self._log(entry)
         await append_newest(self.incoming.context, tx, entry)
 
     def not_recorded(self, outcome: str, error: Exception) -> None:
-        """Log that there is no entry of it: the driver gets the answer."""
+        """Log that there is no entry: the driver gets the response."""
         self.is_recorded = True
         logs.error(
             "authorization.not_recorded",
@@ -192,5 +193,5 @@ def _decision(entry: Entry) -> Decision:
 async def list_decisions(
     context: Context, country_code: str | None, party_id: str | None, limit: int, after: int
 ) -> list[Decision]:
-    """Decisions, oldest first, ``after`` a sequence, on what a party asked where its codes are given."""
+    """Return decisions, oldest first, ``after`` a sequence, of one party if its codes are given."""
     return [_decision(entry) for entry in await select(context, AUTHORIZATION, country_code, party_id, limit, after)]

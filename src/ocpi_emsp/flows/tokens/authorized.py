@@ -1,8 +1,8 @@
-"""What is stored of what an authorization is about: the token, the location and its EVSEs.
+"""The stored objects of an authorization request: the token, the location and its EVSEs.
 
 Rules of this module:
-- without a hook no more is read than what decides; a hook is given the whole location;
-- a uid that differs from one token of ours by case alone is that token; that is noted.
+- without a hook, only the objects that decide are read; a hook gets the whole location;
+- a uid that differs from one of our tokens only by case means that token, and is noted.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from ocpi_emsp.ports import Key, Kind, Owner, Query, Record, Transaction, prefet
 
 _AUTHORIZE: Final = "mod_tokens.md#222-post-method"
 _ALIKE: Final = 100
-"""Tokens whose uids differ by case alone that are looked at."""
+"""Tokens whose uids differ only by case that are examined."""
 _THERE: Final = frozenset(f'"{each.value}"'.encode() for each in Status if each != Status.REMOVED)
-"""The status of an EVSE that is there, as JSON."""
+"""The statuses of an EVSE that is not removed, as JSON."""
 
 
 class NoAnswer(OcpiError):
@@ -35,22 +35,24 @@ class NoAnswer(OcpiError):
 
 @frozen
 class Stored:
-    """What is stored of what is asked about."""
+    """The stored objects of a request."""
 
     token: Token
     owner: Owner
-    """Whose the location is; who asks, where there is none."""
+    """The owner of the location; the requesting party if there is none."""
     location: Record | None = None
     evses: Sequence[Record] = ()
     is_as_named: bool = False
-    """All that is asked about is there as the CPO names it, and nothing else of the location bears on the decision."""
+    """True if all requested objects exist under the CPO's names, and no other part of the location affects the
+    decision.
+    """
 
     lacks_location: bool = False
-    """A location is named that is not known, by a party that sends its locations."""
+    """True if the requested location is unknown, and the party sends its locations."""
 
 
 async def read_stored(case: Case, tx: Transaction) -> Stored:
-    """The token, the location and its EVSEs. Raises UnknownObject."""
+    """Return the token, the location and its EVSEs. Raises UnknownObject."""
     party, references = case.incoming.party, case.references
     await prefetch(tx, _asked_keys(case))
     token = await _read_token(case, tx)
@@ -64,7 +66,7 @@ async def read_stored(case: Case, tx: Transaction) -> Stored:
 
 
 def _asked_keys(case: Case) -> list[Key]:
-    """What is read in the usual case; none where there is nothing to look for."""
+    """Return the keys to read in the usual case; empty if there is nothing to look for."""
     references, owner = case.references, case.incoming.party.owner
     names = [] if references is None else [references.location_id, *references.evse_uids[:1]]
     if not TokenType.of(case.token_type).known or not all(map(_may_be_stored, (case.token_uid, *names))):
@@ -82,10 +84,10 @@ def _asked_keys(case: Case) -> list[Key]:
 async def _evses(
     case: Case, tx: Transaction, location: Record, references: LocationReferences
 ) -> tuple[Sequence[Record], bool]:
-    """The EVSEs of the location that are asked about, where the decision needs no others, else all of them; and whether
-    they are there as they are named.
+    """Return the requested EVSEs if the decision needs no others, otherwise all; and whether they exist as they are
+    named.
 
-    A hook is given the whole location. An EVSE that is not called by its uid, or was removed, is looked for among all.
+    A hook gets the whole location. An EVSE that is not named by its uid, or was removed, is looked for among all.
     """
     names, connectors = references.evse_uids, references.connector_ids
     if case.incoming.context.authorize is not None or (connectors and not names):
@@ -107,7 +109,7 @@ def _evse_key(location: Key, uid: str) -> Key:
 
 
 def _is_there(evse: Record) -> bool:
-    """False for an EVSE that was removed, or whose status is spelled in some other way than all are."""
+    """Return False for an EVSE that was removed, or whose status has an unusual spelling."""
     return member(evse.document, "status") in _THERE
 
 
@@ -127,14 +129,14 @@ async def _read_token(case: Case, tx: Transaction) -> Token:
     if record is not None:
         try:
             return decode(Token, record.document)
-        except (InvalidObject, NotJson) as error:  # it is ours: no fault of the party that asks
+        except (InvalidObject, NotJson) as error:  # it is ours: not the fault of the requesting party
             case.because("the token as it is stored cannot be read")
             raise NoAnswer(f"the stored token {shown(uid)} cannot be read") from error
     raise UnknownObject(f"token {shown(uid)} of type {case.token_type} is not known{await _hint(case, tx)}")
 
 
 async def _in_another_case(case: Case, tx: Transaction) -> Record | None:
-    """The one token of this type whose uid differs by case alone: idTags of OCPP have none."""
+    """Return the only token of this type whose uid differs only by case: idTags of OCPP are case-insensitive."""
     found = [each for each in await _spelled_alike(case, tx) if each.key.parent == case.token_type]
     if len(found) != 1:
         return None
@@ -144,7 +146,7 @@ async def _in_another_case(case: Case, tx: Transaction) -> Record | None:
 
 
 async def _spelled_alike(case: Case, tx: Transaction) -> list[Record]:
-    """Our tokens, of any type, whose uids differ from the one asked for by case at most."""
+    """Return our tokens, of any type, whose uids differ from the requested one by case at most."""
     country_code, party_id = case.incoming.context.identity.owner
     wanted = Query(
         kind=Kind.TOKEN,
@@ -159,7 +161,7 @@ async def _spelled_alike(case: Case, tx: Transaction) -> list[Record]:
 
 
 async def _hint(case: Case, tx: Transaction) -> str:
-    """What may have been meant by a token that is not known."""
+    """Return a hint at the token that may have been meant by an unknown one."""
     alike = await _spelled_alike(case, tx)
     others = sorted({each.key.parent for each in alike if each.key.parent != case.token_type})
     several = [each for each in alike if each.key.parent == case.token_type]
@@ -169,5 +171,5 @@ async def _hint(case: Case, tx: Transaction) -> str:
 
 
 def _may_be_stored(name: str) -> bool:
-    """False for a name with a NUL: some databases refuse to look for one, and none of ours has one."""
+    """Return False for a name with a NUL: some databases reject a search for it, and none of our names has one."""
     return "\0" not in name

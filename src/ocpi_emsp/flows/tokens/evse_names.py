@@ -1,10 +1,10 @@
-"""What a CPO calls an EVSE in a question, and which EVSE of the location that is.
+"""The names that a CPO uses for EVSEs in a request, and the EVSEs that they mean.
 
 Rules of this module (mod_tokens.md 4.2; docs/spec-choices.md):
-- a name is a uid first; else the evse_id that one EVSE alone has, separators and case apart; else the uid of one alone
-  in another case;
-- a name that several EVSEs may have is none of them;
-- a CPO gets its own names back: it looks for what it asked about.
+- a name is first read as a uid; otherwise as the evse_id of exactly one EVSE, ignoring separators and case; otherwise
+  as the uid of exactly one EVSE, ignoring case;
+- a name that several EVSEs may have means none of them;
+- the response uses the CPO's own names, since it looks for those that it requested.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ocpi_emsp.pricing.places import plain_evse_id
 
 
 def uids_of(names: Iterable[str], evses: Sequence[Evse]) -> dict[str, str]:
-    """The uid of each name that is not a uid and names one EVSE all the same."""
+    """Return the uid of each name that is not a uid and still means one EVSE."""
     there = {evse.uid for evse in evses}
     others = [name for name in dict.fromkeys(names) if name not in there]
     if not others:
@@ -29,7 +29,7 @@ def uids_of(names: Iterable[str], evses: Sequence[Evse]) -> dict[str, str]:
 
 
 def _alone(names: Iterable[tuple[str, str]], spelled: Callable[[str], str]) -> Mapping[str, str]:
-    """The uid of each spelling that one EVSE alone has."""
+    """Return the uid of each spelling that exactly one EVSE has."""
     found = defaultdict[str, set[str]](set)
     for name, uid in names:
         found[spelled(name)].add(uid)

@@ -1,16 +1,16 @@
 """Real-time authorization (mod_tokens.md 1.3, 2.2.2; docs/how-to/authorization.md).
 
 Rules of this module:
-- whatever says no location in the body is a question without one: null, an empty object, a location_id without a name;
-  names that say nothing beside a location are none;
-- a uid that differs from one token of ours by case alone is that token; an EVSE may be named by its evse_id; both are
+- a body that names no location is a request without one: null, an empty object, an empty location_id; empty names
+  beside a location are ignored;
+- a uid that differs from one of our tokens only by case means that token; an EVSE may be named by its evse_id; both are
   noted;
-- the references are resolved to what is stored of that party; what is not there is left out of the question and of the
-  answer, and refused where nothing of it is left (2001); an unknown location is 404 / 2003, and the next sync pulls it;
-- the hook decides; without one the stored token does. Where the hook is late, raises or returns nonsense, the fallback
-  answers, and where there is none, it is our fault (500 / 3000): never the partner's;
-- nothing is awaited inside a transaction but the transaction; the decision is journalled in one of its own, or, where
-  no hook decides, in the one that reads.
+- the references are resolved to the party's stored objects; missing ones are left out of the request and of the
+  response, which is 2001 if nothing remains; an unknown location is 404 / 2003, and the next sync pulls it;
+- the hook decides; without one the stored token does. If the hook is late, raises or returns nonsense, the fallback
+  answers; without a fallback it is our fault (500 / 3000), never the partner's;
+- only the transaction itself is awaited inside a transaction; the decision is journalled in one of its own or, if no
+  hook decides, in the one that reads.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ from ocpi_emsp.wire import Response
 
 _CLAUSE = "mod_tokens.md#42-locationreferences-class"
 _MOST_FINDINGS = 100
-"""Findings of one answer: a location has no more EVSEs."""
+"""Findings of one response: a location has no more EVSEs."""
 
 
 async def authorize(incoming: Incoming) -> Response:
-    """A real-time authorization; the body may name a location. Journals what was decided."""
+    """Authorize a token in real time; the body may name a location. The decision is journalled."""
     case = Case(incoming, incoming.params["token_uid"], _asked_type(incoming.request.query))
     try:
         info, data = await _decide(case)
@@ -105,8 +105,10 @@ async def _decide(case: Case) -> tuple[AuthorizationInfo, bytes]:
 
 
 async def _decide_by_token(case: Case) -> tuple[AuthorizationInfo, bytes]:
-    """No hook is to be awaited: what decides is read, and the decision recorded, in one transaction where the store can
-    do that. A decision that cannot be recorded is answered all the same."""
+    """Read what decides, and record the decision, in one transaction if the store can do that: no hook is awaited.
+
+    If a decision cannot be recorded, the response is sent nevertheless.
+    """
     recording = recorder(case.incoming.context.store)
     if recording is None:
         return _of_token(case, await _read(case))
@@ -134,7 +136,7 @@ async def _decide_by_token(case: Case) -> tuple[AuthorizationInfo, bytes]:
 
 
 def _of_token(case: Case, stored: Stored) -> tuple[AuthorizationInfo, bytes]:
-    """The decision of the stored token. Raises InvalidObject where nothing that the CPO names is there."""
+    """Return the decision of the stored token. Raises InvalidObject if nothing that the CPO names exists."""
     request = None if stored.is_as_named else _request(case, stored)
     case.decided_by = "token"
     if stored.token.valid and stored.token.whitelist == WhitelistType.ALWAYS:
@@ -145,7 +147,7 @@ def _of_token(case: Case, stored: Stored) -> tuple[AuthorizationInfo, bytes]:
 
 
 def _fall_back(case: Case, request: AuthorizationRequest) -> tuple[AuthorizationInfo, bytes]:
-    """What the fallback answers in the place of the hook. Raises NoAnswer."""
+    """Return the answer of the fallback in place of the hook's. Raises NoAnswer."""
     fallback = case.incoming.context.authorize_fallback
     if fallback is None:
         case.decided_by = "hook"
@@ -177,7 +179,7 @@ def _report(case: Case, error: Exception, who: str) -> None:
 
 
 def _asked_place(incoming: Incoming) -> LocationReferences | None:
-    """The location that is asked about, or None. Raises NotJson, InvalidObject."""
+    """Return the requested location, or None. Raises NotJson, InvalidObject."""
     if not incoming.request.body.strip():
         return None
     try:
@@ -202,14 +204,14 @@ def _asked_place(incoming: Incoming) -> LocationReferences | None:
 
 
 def _telling(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names; none where all of them are blank."""
+    """Return the names; empty if all of them are blank."""
     return names if any(name.strip() for name in names) else ()
 
 
 def _says_nothing(document: Any) -> bool:
-    """True for null and a blank text, and for a list or an object that holds nothing else."""
+    """Return True for null and a blank text, and for a list or an object that holds nothing else."""
     parts = [document]
-    while parts:  # no recursion: the parser reads deeper than Python calls
+    while parts:  # no recursion: the parser accepts deeper nesting than Python calls
         each = parts.pop()
         if isinstance(each, dict | list):
             parts += each.values() if isinstance(each, dict) else each
@@ -218,11 +220,13 @@ def _says_nothing(document: Any) -> bool:
     return True
 
 
-# --- what is asked ----------------------------------------------------------------------------------------------------
+# --- the request ------------------------------------------------------------------------------------------------------
 
 
 def _asked_type(query: str) -> str:
-    """The token's type, in upper case; RFID where none is given. The name as the clause's table has it is read too."""
+    """Return the token's type, in upper case; RFID if none is given. The parameter's name in the clause's table is
+    accepted.
+    """
     if not query:
         return TokenType.RFID.value
     given = [(name.lower(), value.strip()) for name, value in parse_qsl(query)]
@@ -231,14 +235,14 @@ def _asked_type(query: str) -> str:
 
 
 async def _read(case: Case) -> Stored:
-    """The token, the location and its EVSEs, in one transaction. Raises UnknownObject, UnknownLocation."""
+    """Return the token, the location and its EVSEs, read in one transaction. Raises UnknownObject, UnknownLocation."""
     async with case.incoming.context.store.transaction(read_only=True) as tx:
         stored = await read_stored(case, tx)
     return await _unknown_location(case) if stored.lacks_location else stored
 
 
 async def _unknown_location(case: Case) -> NoReturn:
-    """Request a resync of it, where the store can record that. Raises UnknownLocation."""
+    """Request a resync of the location, if the store can record that. Raises UnknownLocation."""
     incoming = case.incoming
     location_id = "" if case.references is None else case.references.location_id
     try:
@@ -249,11 +253,11 @@ async def _unknown_location(case: Case) -> NoReturn:
     raise UnknownLocation(f"location {shown(location_id)} is not known")
 
 
-# --- what is there of it ----------------------------------------------------------------------------------------------
+# --- its stored objects -----------------------------------------------------------------------------------------------
 
 
 def _request(case: Case, stored: Stored) -> AuthorizationRequest:
-    """What the hook is asked. Raises InvalidObject where nothing that the CPO names is there."""
+    """Return the request for the hook. Raises InvalidObject if nothing that the CPO names exists."""
     location = _location(case, stored)
     references, asked_as = case.references, dict[str, str]()
     evses: tuple[Evse, ...] = ()
@@ -281,7 +285,7 @@ def _location(case: Case, stored: Stored) -> Location | None:
         return None
     try:
         return decode(Location, joined(stored.location, stored.evses))
-    except InvalidObject as error:  # it was accepted once: no fault of the party that asks now
+    except InvalidObject as error:  # it was accepted once: not the fault of the requesting party
         case.because("the location as it is stored cannot be read")
         raise NoAnswer(f"the stored location {shown(stored.location.key.id)} cannot be read") from error
 
@@ -289,7 +293,7 @@ def _location(case: Case, stored: Stored) -> Location | None:
 def _by_uid(
     case: Case, location: Location, references: LocationReferences
 ) -> tuple[LocationReferences, dict[str, str]]:
-    """The references with EVSEs by their uids, and what the CPO called each whose uid it did not name."""
+    """Return the references with EVSEs by uid, and the CPO's name of each EVSE that it did not name by uid."""
     uids = uids_of(references.evse_uids, _usable(location))
     if not uids:
         return references, {}
@@ -346,7 +350,7 @@ def _asked_connectors(
 def _leave_out(
     case: Case, what: str, member: str, asked: Sequence[str], missing: dict[str, str], *, is_left: bool
 ) -> None:
-    """Note what is not there. Raises InvalidObject where nothing is left."""
+    """Note missing objects. Raises InvalidObject if none remains."""
     if not is_left:
         findings = tuple(
             Finding(

@@ -1,9 +1,10 @@
 """The eMSP interface of the tokens module (mod_tokens.md 2.2).
 
 Rules of this module:
-- the list is ours: oldest first, paged, with Link, X-Total-Count and X-Limit; a link continues after the last token of
-  its page, so one that leaves the window meanwhile shifts nothing; a partner that counts offsets is served by them;
-- what matches is counted for the first and the last page; those between repeat the number, which the links carry;
+- the list has our tokens: oldest first, paged, with Link, X-Total-Count and X-Limit; a link continues after the last
+  token of its page, so a token that leaves the window meanwhile shifts nothing; offsets from a partner are supported as
+  well;
+- the total is counted for the first and the last page; pages between repeat the number, which the links carry;
 - real-time authorization is in inbound_authorize.py.
 """
 
@@ -18,7 +19,7 @@ from ocpi_emsp.wire import PageRequest, Response, link_next, read_page_request, 
 
 
 async def list_tokens(incoming: Incoming) -> Response:
-    """A page of our tokens."""
+    """Return a page of our tokens."""
     context = incoming.context
     asked = read_page_request(
         incoming.request.query, default=context.limits.http.page_size, cap=context.limits.http.max_page_size
@@ -33,7 +34,7 @@ async def list_tokens(incoming: Incoming) -> Response:
 
 
 async def _listed(context: Context, asked: PageRequest, limit: int) -> Documents:
-    """The documents of a page, and how many there are in all."""
+    """Return the documents of a page, and the total number."""
     window = Query(
         kind=Kind.TOKEN,
         country_code=context.identity.country_code,

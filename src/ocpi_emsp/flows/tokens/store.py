@@ -1,11 +1,11 @@
 """Our drivers' tokens: stored, changed, read, and which of them failed at a party (mod_tokens.md 1.1, 3.2).
 
 Rules of this module:
-- uid and type together are a token; neither changes; none is deleted, since OCPI has no DELETE of a token;
-- a stored token is valid by the specification; another one is refused with every finding;
-- a change has a later ``last_updated`` than what it changes, or a partner that pulls by date would never see it;
-- equal content is no change; a later ``last_updated`` alone is stored, and not pushed;
-- every change requests a push to each party that gets our tokens, in the transaction of the change.
+- uid and type together identify a token and never change; no token is deleted, since OCPI has no DELETE of a token;
+- a stored token is valid by the specification; any other token is rejected with every finding;
+- a change has a later ``last_updated`` than the previous version, or a partner that pulls by date would never see it;
+- equal content is not a change; if only ``last_updated`` is later, the token is stored, and not pushed;
+- every change requests a push to each party that our tokens are pushed to, in the transaction of the change.
 """
 
 from __future__ import annotations
@@ -36,29 +36,29 @@ from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.scalars import given
 
 _BATCH: Final = 500
-"""Tokens of one transaction: others wait for it, and so many take a moment."""
+"""Tokens of one transaction: others wait for it, and this many take a moment."""
 _SECOND: Final = timedelta(seconds=1)
-"""What two timestamps on the wire differ by at least."""
+"""Smallest difference of two timestamps on the wire."""
 
 
 @frozen(kw_only=True)
 class FailedToken:
-    """A token that a party is not known to have as we do, and why."""
+    """A token of which a party is not known to have our version, and why."""
 
     uid: str
     type: str
     error: str
-    """The party's answer; empty where the push was cut off, and its effect is unknown."""
+    """The party's response; empty if the push was cut off, and its effect is unknown."""
     failures: int
-    """How often in a row it failed."""
+    """Number of consecutive failures."""
     at: datetime
-    """When it was tried last."""
+    """When it was last tried."""
     sequence: int
     """Its place in a list, which continues ``after`` it."""
 
 
 async def put_token_here(context: Context, token: Token, extensions: Mapping[str, Any] | None = None) -> Token:
-    """Store a token with extensions; gives it as it is stored. Raises InvalidObject if it breaks the specification."""
+    """Store a token with extensions; return it as stored. Raises InvalidObject if it breaks the specification."""
     body = _encoded((token, {} if extensions is None else extensions))
     async with context.store.transaction() as tx:
         stored, is_changed = await _put(context, tx, body)
@@ -69,13 +69,13 @@ async def put_token_here(context: Context, token: Token, extensions: Mapping[str
 
 
 TokenWithExtensions: TypeAlias = tuple[Token, Mapping[str, Any]]
-"""A token, and members of it that the specification does not know."""
+"""A token, and its members that are unknown to the specification."""
 
 
 async def put_tokens_here(context: Context, tokens: Iterable[Token | TokenWithExtensions]) -> int:
-    """Store many; how many of them are new or changed. Raises InvalidObject where one breaks the specification.
+    """Store many tokens; return how many are new or changed. Raises InvalidObject if one breaks the specification.
 
-    They are read and stored some hundred at a time: of those that stand in one batch with a bad one none is stored.
+    They are read and stored some hundred at a time: nothing of a batch with an invalid token is stored.
     """
     changed, left = 0, iter(tokens)
     while batch := [_encoded(token) for token in islice(left, _BATCH)]:
@@ -97,10 +97,11 @@ def _encoded(token: Token | TokenWithExtensions) -> bytes:
 
 
 async def patch_token_here(context: Context, uid: str, token_type: TokenType, changes: dict[str, Any]) -> Token:
-    """Change members of a token; gives it as it is stored then. ``last_updated`` is now, unless it is among them.
+    """Change members of a token; return it as stored then. ``last_updated`` becomes now, unless it is among the
+    changes.
 
-    Raises UnknownObject; InvalidObject for a member that there is not or that cannot change, and for a value that
-    breaks the specification.
+    Raises UnknownObject; InvalidObject for a member that does not exist or cannot change, and for a value that breaks
+    the specification.
     """
     patch = _readable(changes)
     async with context.store.transaction() as tx:
@@ -119,7 +120,7 @@ async def patch_token_here(context: Context, uid: str, token_type: TokenType, ch
 
 
 async def stored_token(context: Context, uid: str, token_type: TokenType) -> Token | None:
-    """One of our tokens, or None."""
+    """Return one of our tokens, or None."""
     record = await find(context, _key(context, uid, token_type))
     return decode(Token, record.document) if record else None
 
@@ -127,9 +128,9 @@ async def stored_token(context: Context, uid: str, token_type: TokenType) -> Tok
 async def failed_tokens(
     context: Context, country_code: str, party_id: str, limit: int, after: int
 ) -> list[FailedToken]:
-    """The tokens whose last push to a party failed, or was cut off; oldest first. Raises NotRegistered."""
+    """Return the tokens whose last push to a party failed, or was cut off; oldest first. Raises NotRegistered."""
     party = await load_party(context, country_code, party_id, state=PartyState.REGISTERED)
-    since = await look_from(context, party)  # whatever is still to be tried was written since then
+    since = await look_from(context, party)  # every token that still has to be tried was written since then
     read = reader(context, Kind.PUSHED, (party.country_code, party.party_id), received_from=since)
     found = list[FailedToken]()
     while len(found) < limit and (records := await read(_BATCH, after)):
@@ -156,9 +157,9 @@ def _failed(record: Record) -> FailedToken | None:
 
 
 async def _put(context: Context, tx: Transaction, body: bytes, *, stamps: bool = False) -> tuple[Token, bool]:
-    """Store a valid token; gives it as it is stored, and whether its content is new.
+    """Store a valid token; return it as stored, and whether its content is new.
 
-    With ``stamps`` its ``last_updated`` is ours, and no reason to store it.
+    With ``stamps`` its ``last_updated`` is set here, and alone is no reason to store it.
     """
     token, now = decode(Token, body), context.clock.now()
     key = _key(context, token.uid, token.type)
@@ -175,7 +176,7 @@ async def _put(context: Context, tx: Transaction, body: bytes, *, stamps: bool =
 
 
 def _later(stored: datetime, now: datetime) -> datetime:
-    """Now; a second after the stored time where that is not later. The last time that there is has none after it."""
+    """Return now, or a second after the stored time if that is later; the last possible time has none after it."""
     try:
         return max(whole_second(now), whole_second(stored) + _SECOND)
     except OverflowError:
@@ -183,7 +184,7 @@ def _later(stored: datetime, now: datetime) -> datetime:
 
 
 def _readable(changes: dict[str, Any]) -> dict[str, Any]:
-    """The changes as plain JSON values. Raises InvalidObject."""
+    """Return the changes as plain JSON values. Raises InvalidObject."""
     unknown = sorted(set(changes) - PATCHED)
     if unknown or not changes:
         raise InvalidObject(f"a token cannot be patched by {', '.join(unknown) or 'nothing'}")
@@ -195,10 +196,10 @@ def _readable(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def valid_token(plain: Any) -> Token:
-    """The token of a parsed JSON document. Raises InvalidObject where that deviates in anything, or has a NUL."""
+    """Return the token of a parsed JSON document. Raises InvalidObject if it deviates in any way, or has a NUL."""
     values = plain.items() if isinstance(plain, dict) else ()
     nul = [name for name, value in values if isinstance(value, str) and "\0" in value]
-    if nul:  # PostgreSQL would refuse it later, with all that is stored together with it
+    if nul:  # PostgreSQL would reject it later, with everything stored together with it
         raise InvalidObject(f"{', '.join(nul)} of this Token has a NUL character: remove it")
     diagnosis = diagnose(Token, plain)
     wrong = Report.of(diagnosis.findings).at_least(Severity.WARNING)
@@ -208,14 +209,16 @@ def valid_token(plain: Any) -> Token:
 
 
 def valid_token_with_extensions(plain: Any) -> TokenWithExtensions:
-    """:func:`valid_token`, and its further members. Raises InvalidObject, also for those that cannot be extensions."""
+    """Return a token like :func:`valid_token`, and its further members. Raises InvalidObject also for invalid
+    extensions.
+    """
     token = valid_token(plain)
     known = fields_dict(Token)
     return token, require_extensions(Token, {name: value for name, value in plain.items() if name not in known})
 
 
 def _key(context: Context, uid: str, token_type: TokenType) -> Key:
-    return context.identity.token_key(uid, str(token_type))  # the text of a type will do
+    return context.identity.token_key(uid, str(token_type))  # a type may be given as text
 
 
 def _key_of(context: Context, body: bytes) -> Key:

@@ -1,8 +1,8 @@
 """One of our drivers' tokens at a partner: put, patched, read (mod_tokens.md 2.1).
 
 Rules of this module:
-- what is pushed is valid, or not sent; a failed push is not repeated by itself;
-- uid and type identify a token here; the specification's URL has the uid alone.
+- a token is only sent if it is valid; a failed push is not repeated by itself;
+- uid and type identify a token here; the specification's URL only has the uid.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from ocpi_emsp.models import Token
 from ocpi_emsp.routes import outgoing
 
 PATCHED: Final = frozenset({"valid", "whitelist", "visual_number", "issuer", "language", "auth_id", "last_updated"})
-"""The members of a token that a PATCH changes: all but what identifies it."""
+"""The members of a token that a PATCH changes: all except those that identify it."""
 
 
 async def put_token(context: Context, party: Party, token: Token, extensions: Mapping[str, Any] | None = None) -> None:
-    """PUT a token at the party, with members that the specification does not know."""
+    """PUT a token at the party, with members unknown to the specification."""
     body = extended(encode_valid(token), require_extensions(Token, extensions))
     await put_document(context, party, token.uid, body)
 
@@ -52,7 +52,7 @@ async def patch_token(context: Context, party: Party, uid: str, changes: dict[st
 
 
 def _require_valid(changes: dict[str, Any]) -> None:
-    """Raises InvalidObject for changes that no valid token can have."""
+    """Raise InvalidObject for changes that no valid token can have."""
     findings = diagnose(Token, {**_VALID, **changes}).findings
     auth_id = changes.get("auth_id")
     if isinstance(auth_id, str) and not is_usable_id(auth_id):
@@ -76,16 +76,16 @@ _VALID: Final[dict[str, Any]] = {
     "whitelist": "NEVER",
     "last_updated": "2024-01-01T00:00:00Z",
 }
-"""A token that changes are looked at with."""
+"""A token with which changes are validated."""
 
 
 async def fetch_token(context: Context, party: Party, uid: str) -> Token:
-    """A token as the party has it."""
+    """Return a token as the party has it."""
     return await fetch_object(context, party, outgoing("tokens.get"), Token, **_params(context, uid))
 
 
 def differences(ours: Token, theirs: Token) -> str:
-    """What differs, but for ``last_updated``, in words; empty where nothing does."""
+    """Return the differences, except ``last_updated``, in words; empty if there are none."""
     pairs = ((name, getattr(theirs, name), getattr(ours, name)) for name in fields_dict(Token))
     return "; ".join(
         f"{name} is {_said(their)} there and {_said(our)} here"

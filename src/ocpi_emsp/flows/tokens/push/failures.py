@@ -1,6 +1,6 @@
 """Why a token could not be pushed, and whether that concerns the token or the party.
 
-Rules of this module: what is logged holds neither the partner's words nor a URL, since both may name a driver's token.
+Rules of this module: a log contains neither the partner's text nor a URL, since both may name a driver's token.
 """
 
 from __future__ import annotations
@@ -9,24 +9,24 @@ from ocpi_emsp.errors import AnswerUnusable, OcpiError, PartnerError, PartnerRef
 from ocpi_emsp.report.escapes import printable
 
 _OUTAGES = (429, 502, 503, 504)
-"""HTTP statuses about the party's server, not about the token (RFC 9110 15.6, RFC 6585 4)."""
+"""HTTP statuses that concern the party's server, not the token (RFC 9110 15.6, RFC 6585 4)."""
 _LONGEST_ERROR = 500
 """Characters of an error that are stored: a partner's message has no bound."""
 
 
 def is_unauthorized(error: PartnerError) -> bool:
-    """True where the party does not accept our token: no other request would be answered better."""
+    """Return True if the party does not accept our token: no other request would succeed."""
     return isinstance(error, PartnerRefused) and error.answered_http == 401
 
 
 def is_outage(error: PartnerError) -> bool:
-    """True where the party did not answer, or its server could not process any request."""
+    """Return True if the party did not answer, or its server could not process any request."""
     is_of_server = isinstance(error, PartnerRefused) and error.answered_http in _OUTAGES
     return is_of_server or isinstance(error, TransportFailed)
 
 
 def reason_of(error: OcpiError) -> str:
-    """Why a request failed, as far as a log may hold it."""
+    """Return why a request failed, in a form that a log may contain."""
     if isinstance(error, PartnerRefused):
         code = "not an OCPI envelope" if error.answered_code is None else f"status_code {error.answered_code}"
         return f"the partner answered HTTP {error.answered_http}, {code}"
@@ -39,5 +39,5 @@ def reason_of(error: OcpiError) -> str:
 
 
 def short(text: str) -> str:
-    """An error as it is stored: printable, and bounded."""
+    """Return an error as it is stored: printable, and bounded."""
     return printable(text)[:_LONGEST_ERROR]

@@ -2,13 +2,14 @@
 
 Rules of this module:
 - only one process pushes to a party at a time: it leases the party's entry, and renews the lease before each request;
-  when the process dies, the lease ends by itself, and another one continues;
-- a request may take longer than the lease. Two push then, for this one request: the one that lost its lease stops, and
-  requests one more push, since which of their requests the party processed last is unknown;
+  if the process dies, the lease ends by itself, and another process continues;
+- a request may take longer than the lease. Then two processes push for this one request: the one that lost its lease
+  stops, and requests one more push, since it is unknown which of their requests the party processed last;
 - an entry is settled once everything was tried, nothing failed and nothing changed meanwhile; so is that of a party
-  that is gone, or gets no tokens any more;
-- a party that fails waits, longer each time, and holds up no other; it is never given up. A change ends the wait of
-  one that answered: what it refused were single tokens. One that is down is not asked more often for that.
+  that was deleted, or no longer gets tokens;
+- a party that fails waits, longer each time, and delays no other; it is never given up. A change ends the wait of a
+  party that answered: it only rejected single tokens. A party that is down is not called more often because of a
+  change.
 """
 
 from __future__ import annotations
@@ -33,15 +34,15 @@ from ocpi_emsp.flows.tokens.push.report import TokensPushed
 from ocpi_emsp.ports import FAN_OUT, Entry, Transaction, is_joined
 
 _FRESH = 2 / 3
-"""The share of the lease that is left where a request begins: a party that does not answer takes no longer."""
+"""The share of the lease that must be left when a request begins: a party that does not answer takes no longer."""
 
 Push: TypeAlias = Callable[[Context], Awaitable[TokensPushed]]
 CallParty: TypeAlias = Callable[[str, str, Push], Awaitable[TokensPushed]]
-"""Awaits a push with a context whose calls go to the party with these codes."""
+"""Runs a push with a context whose calls go to the party with these codes."""
 
 
 class PushTakenOver(OcpiError):
-    """The lease ended before the push did, and another process pushes to the party now."""
+    """The lease ended before the push did, and another process now pushes to the party."""
 
 
 @frozen(kw_only=True)
@@ -51,23 +52,23 @@ class WaitingPush:
     country_code: str
     party_id: str
     at: datetime
-    """Since when."""
+    """Since when it waits."""
     leased: bool
-    """A process pushes to it now."""
+    """True if a process pushes to it now."""
     is_due: bool
-    """No process pushes to it, and it waits for no other try."""
+    """True if no process pushes to it, and it does not wait for another attempt."""
     attempts: int
-    """How many pushes to it failed in a row."""
+    """Number of consecutive failed pushes to it."""
     error: str
-    """Why the last one did."""
+    """Why the last one failed."""
     due: datetime | None
-    """When it is tried again, at the latest where it is leased; None: as soon as possible."""
+    """When it is tried again, at the latest if it is leased; None: as soon as possible."""
     sequence: int
     """Its place in a list, which continues ``after`` it."""
 
 
 async def waiting_pushes(context: Context, limit: int, after: int) -> list[WaitingPush]:
-    """The parties that wait for a push, or get one."""
+    """Return the parties that wait for a push, or are being pushed to."""
     return [_waiting(context, entry) for entry in await page(context, FAN_OUT, after, limit)]
 
 
@@ -89,9 +90,9 @@ def _waiting(context: Context, entry: Entry) -> WaitingPush:
 async def fan_out_once(
     context: Context, call_party: CallParty, *, at_once: bool = False, stop: Stop | None = None
 ) -> list[TokensPushed]:
-    """Push to each party that waits for it and is due, one after the other; ``at_once`` to those that are not, too.
+    """Push to each waiting party that is due, one after the other; with ``at_once`` also to those that are not due.
 
-    ``stop`` is asked between two tokens. What a party does wrong is in its report. Raises StoreFailed.
+    ``stop`` is called between two tokens. A party's faults are in its report. Raises StoreFailed.
     """
     reports, seen, after = list[TokensPushed](), set[str](), 0
     while entries := await due_page(context, FAN_OUT, after, everything=at_once):
@@ -101,7 +102,7 @@ async def fan_out_once(
                 return reports
             if entry.id in seen or not _is_free(context, entry, at_once=at_once):
                 continue
-            seen.add(entry.id)  # one that is wanted again meanwhile has its turn in the next round
+            seen.add(entry.id)  # a party that is requested again meanwhile has its turn in the next round
             owner = entry.details["country_code"], entry.details["party_id"]
             report = await fan_out_to(context, call_party, *owner, at_once=at_once, stop=stop)
             reports += [report] if report is not None else []
@@ -117,7 +118,7 @@ async def fan_out_to(
     at_once: bool = False,
     stop: Stop | None = None,
 ) -> TokensPushed | None:
-    """Push to one party that waits for it; None where it does not wait, or another process leases it."""
+    """Push to one waiting party; None if it does not wait, or another process leases it."""
     entry = await _take(context, country_code, party_id, at_once)
     if entry is None:
         return None
@@ -132,13 +133,13 @@ async def fan_out_to(
         await _taken_over(context, entry)
         return None
     except StoreFailed:
-        raise  # nothing can be stored now: the lease ends
+        raise  # nothing can be stored now: the lease ends by itself
     except Exception as error:  # noqa: BLE001 # whatever is wrong with one party: the others get their tokens
         if not isinstance(error, OcpiError):
             logs.error("push.failed", party=_name(entry), error=type(error).__name__, trace=error)
         report = _failed(entry, error, (context.clock.now() - started).total_seconds())
     except BaseException:  # cancelled: another process may continue at once
-        with suppress(StoreFailed, PushTakenOver):  # then it continues when the lease ends
+        with suppress(StoreFailed, PushTakenOver):  # then it continues once the lease ends
             await _let_go(context, entry)
         raise
     try:
@@ -163,9 +164,9 @@ def _failed(entry: Entry, error: Exception, duration: float) -> TokensPushed:
 
 
 async def _take(context: Context, country_code: str, party_id: str, at_once: bool) -> Entry | None:
-    """The party's entry, leased from now on; None where it has none, or that is not free."""
+    """Return the party's entry, leased from now on; None if it has none, or the entry is not free."""
     async with context.store.transaction() as tx:
-        party = await find_party(tx, country_code, party_id)  # a registration locks it before the entry, too
+        party = await find_party(tx, country_code, party_id)  # a registration also locks the party before the entry
         entry = await tx.entry(entry_id(country_code, party_id))
         if entry is None or is_joined(tx) or not _is_free(context, entry, at_once=at_once):
             return None
@@ -179,7 +180,7 @@ async def _take(context: Context, country_code: str, party_id: str, at_once: boo
 
 
 async def _finish(context: Context, entry: Entry, report: TokensPushed) -> None:
-    """Settle the entry of a push that did everything; have the party tried again otherwise. Raises PushTakenOver."""
+    """Settle the entry of a push that did everything; otherwise schedule another attempt. Raises PushTakenOver."""
     async with context.store.transaction() as tx:
         current = await _mine(tx, entry)
         is_changed = PushRequest.of(current).changed
@@ -196,7 +197,7 @@ async def _finish(context: Context, entry: Entry, report: TokensPushed) -> None:
             due = None if is_changed and report.ended == "done" else context.clock.now() + wait
             current = evolve(current, attempts=attempts, error=_why(report), due=due)
         await tx.append(PushRequest(answers=report.ended == "done").on(current))
-    if current.due is not None:  # neither the tokens nor the party's answers belong into a log
+    if current.due is not None:  # neither the tokens nor the party's responses belong into a log
         logs.warning(
             "push.waits",
             party=_name(entry),
@@ -208,7 +209,7 @@ async def _finish(context: Context, entry: Entry, report: TokensPushed) -> None:
 
 
 async def _taken_over(context: Context, entry: Entry) -> None:
-    """Have the party pushed to once more: a request of this push may have arrived after those of the next one."""
+    """Request one more push to the party: a request of this push may have arrived after those of the next one."""
     logs.warning("push.taken_over", party=_name(entry))
     async with context.store.transaction() as tx:
         party = await find_party(tx, entry.details["country_code"], entry.details["party_id"])
@@ -231,7 +232,7 @@ class _LeaseRenewal:
     _until: datetime | None
 
     async def __call__(self) -> None:
-        """Raises PushTakenOver where another process leases the party now."""
+        """Renew the lease. Raises PushTakenOver if another process leases the party now."""
         limits, now = self._context.limits, self._context.clock.now()
         if self._until is not None and self._until - now > limits.delivery.lease * _FRESH:
             return
@@ -242,7 +243,7 @@ class _LeaseRenewal:
 
 
 async def _mine(tx: Transaction, entry: Entry) -> Entry:
-    """The entry as it is now. Raises PushTakenOver where this push does not lease it any more."""
+    """Return the current entry. Raises PushTakenOver if this push no longer leases it."""
     current = await tx.entry(entry.id)
     if current is None or PushRequest.of(current).push != PushRequest.of(entry).push:
         raise PushTakenOver(f"another process pushes tokens to {_name(entry)}")
@@ -254,7 +255,7 @@ def _is_free(context: Context, entry: Entry, *, at_once: bool) -> bool:
 
 
 def _why(report: TokensPushed) -> str:
-    """Why the party waits, in a sentence."""
+    """Return why the party waits, in a sentence."""
     if report.why:
         return report.why
     return f"{counted(report.failed, 'token')} failed" + (f": {report.failures[0].error}" if report.failures else "")

@@ -1,15 +1,16 @@
 """All our tokens to one party: what changed since the last push, and what failed then (mod_tokens.md 1.1 and 2.1).
 
 Rules of this module:
-- what a party has of a token is a record of its own, written right after each answer, so a push that was killed goes on
-  where it was; before a request the record becomes unknown, since an unanswered one may have succeeded;
-- new and changed tokens are PUT; where ``valid`` alone differs it is a PATCH; invalidations go before everything else,
-  and those that arrive during a long push do not wait for its end;
-- a PATCH that was answered with a failure is followed by GET, and by PUT unless the party has it already
-  (transport_and_format.md, PATCH); one without an answer is not: the connection failed, so the next push finds out;
-- no other request is repeated: the next push sends a token as it is then, never an old message (offline behaviour);
-- a token that changed while it was sent may have been sent by another push before: which one
-  the party processed last is unknown, so it is pushed again;
+- what a party has of a token is a record of its own, written right after each response, so a killed push continues
+  where it was; before a request the record becomes unknown, since an unanswered request may have succeeded;
+- new and changed tokens are PUT; if only ``valid`` differs it is a PATCH; invalidations are sent before everything
+  else, and those that occur during a long push do not wait for its end;
+- a PATCH that was answered with a failure is followed by GET, and by PUT unless the party already has the token
+  (transport_and_format.md, PATCH); one without a response is not: the connection failed, and the next push checks;
+- no other request is repeated: the next push sends a token in its current state, never an old message (offline
+  behaviour);
+- if a token changed while it was sent, another push may have sent it before: it is unknown which one the party
+  processed last, so it is pushed again;
 - tokens are read in pages, twice over, and never held as a list; no transaction is open during a request.
 """
 
@@ -57,18 +58,18 @@ from ocpi_emsp.routes import outgoing
 from ocpi_emsp.wire import Request, Response
 
 _PAGE = 500
-"""Tokens that are looked at in one transaction."""
+"""Tokens that are examined in one transaction."""
 _SILENT = 3
-"""Requests in a row without an answer that end a push: one may be an accident, three are an outage."""
+"""Consecutive requests without a response that end a push: one may be an accident, three are an outage."""
 _OVERTAKING = timedelta(seconds=10)
-"""How often a push looks for new invalidations, and how much further back than its last look: clocks differ."""
+"""How often a push looks for new invalidations, and the overlap with its previous look: clocks differ."""
 _LISTED_FAILURES = 1000
 """Failures that a report names: enough to see what is wrong, and a bound on memory."""
 
 Watch: TypeAlias = Callable[[PushProgress], object]
 Stop: TypeAlias = Callable[[], bool]
 RenewLease: TypeAlias = Callable[[], Awaitable[None]]
-"""Called before each request and each page, to renew the lease of the push. What it raises ends the push."""
+"""Called before each request and each page, to renew the lease of the push. Its exceptions end the push."""
 
 
 async def push_tokens(
@@ -81,11 +82,11 @@ async def push_tokens(
     stop: Stop | None = None,
     renew: RenewLease | None = None,
 ) -> TokensPushed:
-    """Send a party what changed of our tokens since the last push, and what failed before.
+    """Send a party the tokens that changed since the last push, and those that failed before.
 
-    ``full`` looks at every token. ``verify`` asks for each token that was sent, and a difference is a failure of it.
-    ``watch`` is called after each token, ``stop`` is asked between two, ``renew`` before whatever takes time. Raises
-    NotRegistered, UnsafeUrl, StoreFailed; what the party does wrong is in the report.
+    ``full`` examines every token. ``verify`` requests each token that was sent; a difference counts as a failure.
+    ``watch`` is called after each token, ``stop`` between two, ``renew`` before slow steps. Raises NotRegistered,
+    UnsafeUrl, StoreFailed; the party's faults are in the report.
     """
     started = context.clock.now()
     context = context.correlated()
@@ -129,13 +130,13 @@ async def push_tokens_to(
     stop: Stop | None = None,
     renew: RenewLease | None = None,
 ) -> TokensPushed:
-    """:func:`push_tokens` to the party with these codes. Raises NotRegistered where there is none."""
+    """Run :func:`push_tokens` for the party with these codes. Raises NotRegistered if there is none."""
     party = await load_party(context, country_code, party_id, state=PartyState.REGISTERED)
     return await push_tokens(context, party, verify=verify, full=full, stop=stop, renew=renew)
 
 
 def _renewing(send: Send, renew: RenewLease) -> Send:
-    """``send``, each time after the lease was renewed."""
+    """Return ``send`` with a renewal of the lease before each request."""
 
     async def held(request: Request) -> Response:
         await renew()
@@ -148,7 +149,7 @@ def _renewing(send: Send, renew: RenewLease) -> Send:
 
 
 def _token_or_none(record: Record | None) -> Token | None:
-    """The token; None for one that is not there, or has no usable reading."""
+    """Return the token; None if it is missing, or has no usable reading."""
     try:
         return decode(Token, record.document) if record else None
     except (InvalidObject, NotJson):
@@ -161,7 +162,7 @@ _STOPPED: Final[_End] = ("stopped", "stopped on request")
 
 
 class _Page(NamedTuple):
-    """Tokens to send, and the sequence to go on after; None at the end."""
+    """Tokens to send, and the sequence to continue after; None at the end."""
 
     keys: list[Key]
     after: int | None
@@ -173,9 +174,9 @@ class _Job:
     party: Party
     token: Token
     body: bytes
-    """What a PUT sends."""
+    """The body of a PUT."""
     stored: str
-    """The hash of its content here."""
+    """The hash of the content stored here."""
     patch: bool
 
 
@@ -194,16 +195,16 @@ class _Push:
     progress: PushProgress = field(factory=PushProgress)
     failures: list[TokenFailure] = field(factory=list)
     silent: int = 0
-    """Requests in a row without an answer."""
+    """Consecutive requests without a response."""
     looked: datetime
     """When invalidations were looked for."""
     is_answered: bool = False
-    """The party answered anything at all."""
+    """True if the party answered any request."""
     reason: str = ""
-    """Why the last failure happened, in words that a log may hold."""
+    """Why the last failure happened, in words that a log may contain."""
 
     async def run(self) -> _End:
-        """Send everything. What failed before goes after the rest, or three such tokens would hold up all others."""
+        """Send everything. Tokens that failed before come last, or three such tokens would delay all others."""
         for invalidations in (True, False):
             for source in (self._changed, self._pending):
                 if end := await self._each(source, invalidations):
@@ -258,12 +259,12 @@ class _Push:
         if self.watch is not None:
             self.watch(self.progress)
 
-    # what there is to send
+    # what to send
 
     async def _changed(self, after: int, invalidations: bool, newer_than: datetime | None = None) -> _Page:
-        """A page of tokens that were stored since the last push and have not failed.
+        """Return a page of tokens that were stored since the last push and have not failed.
 
-        With ``newer_than``, of those that were stored since then; also such that this push has sent.
+        With ``newer_than``, only those stored since then, including some that this push has sent.
         """
         keys, unchanged = list[Key](), 0
         identity = self.context.identity
@@ -287,10 +288,10 @@ class _Push:
         return _Page(keys, records[-1].sequence if len(records) == _PAGE else None)
 
     async def _pending(self, after: int, invalidations: bool) -> _Page:
-        """A page of tokens whose last try failed, or was cut off.
+        """Return a page of tokens whose last attempt failed, or was cut off.
 
-        Every push that ends tries all of these, and writes their records anew. So they are among the records that were
-        written since the last one began.
+        Every push that ends tries all of these, and writes their records again. So they are among the records that were
+        written since the last push began.
         """
         keys = list[Key]()
         query = self._query(Kind.PUSHED, self.party.country_code, self.party.party_id, after)
@@ -324,7 +325,7 @@ class _Push:
     # one token
 
     async def _try(self, key: Key) -> str:
-        """Send one token and remember how that ended; why the push cannot go on, or nothing."""
+        """Send one token and record the result; return why the push cannot continue, or an empty text."""
         try:
             job = await self._prepare(key)
             if job is None:
@@ -350,7 +351,8 @@ class _Push:
         return ""
 
     async def _prepare(self, key: Key) -> _Job | None:
-        """What to send of a token, read again since its page was read a while ago; None where that is nothing.
+        """Return what to send of a token, which is read again since its page is a while old; None if nothing has to be
+        sent.
 
         The party is read again, too: its token may have been rotated. Raises InvalidObject, NotJson, NotRegistered.
         """
@@ -375,14 +377,16 @@ class _Push:
         return _Job(key=key, party=party, token=token, body=body, stored=record.content_hash, patch=patch)
 
     async def _deliver(self, job: _Job) -> Literal["put", "patched"]:
-        """Send it; by which way it arrived. Raises PartnerError."""
+        """Send it; return the method that succeeded. Raises PartnerError."""
         if job.patch and await self._patch(job):
             return "patched"
         await put_document(self.context, job.party, job.token.uid, job.body)
         return "put"
 
     async def _patch(self, job: _Job) -> bool:
-        """PATCH; where that was answered with a failure, whether a GET shows that the party has it nevertheless."""
+        """PATCH; if the response was a failure, return whether a GET shows that the party has the token
+        nevertheless.
+        """
         changes = {"valid": job.token.valid, "last_updated": job.token.last_updated}
         try:
             await patch_token(self.context, job.party, job.token.uid, changes)
@@ -403,7 +407,7 @@ class _Push:
         return await fetch_token(self.context, job.party, job.token.uid)
 
     def _verdict(self, error: PartnerError) -> str:
-        """Why the push cannot go on after this failure, or nothing."""
+        """Return why the push cannot continue after this failure, or an empty text."""
         if is_unauthorized(error):
             return error.message
         if is_outage(error):
@@ -424,7 +428,7 @@ class _Push:
         self._count(failed=1)
 
     async def _took(self, job: _Job) -> None:
-        """Record that the party has a token; it is pushed again where the token changed meanwhile."""
+        """Record that a party has a token; it is pushed again if the token changed meanwhile."""
         async with self.context.store.transaction() as tx:
             record = await tx.get(job.key)
             await tx.put(self._record(job.key, content_of(job.token, job.body), job.token.valid))
@@ -432,7 +436,7 @@ class _Push:
                 await request_push(tx, job.party, self.context.clock.now())
 
     async def _note_unknown(self, key: Key, failures: int, error: str) -> None:
-        """Record that it is not known what the party has of a token."""
+        """Record that it is unknown what the party has of a token."""
         async with self.context.store.transaction() as tx:
             await tx.put(self._record(key, None, None, failures, error))
 
@@ -444,6 +448,6 @@ class _Push:
 
 
 async def _has_twin(tx: Transaction, key: Key) -> bool:
-    """True where a token of another type has the same uid: the URL of a PATCH cannot tell which of the two is meant."""
+    """Return True if a token of another type has the same uid: the URL of a PATCH cannot distinguish the two."""
     others = (each.value for each in TokenType if each.value != key.parent)
     return any([await tx.get(key._replace(parent=other)) for other in others])

@@ -1,6 +1,6 @@
-"""What became of a push of our tokens to a party.
+"""The result of a push of our tokens to a party.
 
-Rules of this module: it counts, and knows nothing of how tokens are sent.
+Rules of this module: it only counts, and does not depend on how tokens are sent.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Ended: TypeAlias = Literal["done", "failed", "stopped"]
 
 @frozen
 class TokenFailure:
-    """A token that the party is not known to have as we do, and why."""
+    """A token of which the party is not known to have our version, and why."""
 
     uid: str
     type: str
@@ -23,19 +23,19 @@ class TokenFailure:
 
 @frozen(kw_only=True)
 class PushProgress:
-    """How far a push is: every token that was looked at is put, patched, unchanged or failed."""
+    """The progress of a push: every examined token is put, patched, unchanged or failed."""
 
     put: int = 0
     patched: int = 0
     unchanged: int = 0
     failed: int = 0
     verified: int = 0
-    """Those among ``put`` and ``patched`` that a GET showed afterwards."""
+    """Tokens among ``put`` and ``patched`` that a GET confirmed afterwards."""
 
 
 @frozen(kw_only=True)
 class TokensPushed:
-    """What became of a push. Counts are tokens."""
+    """The result of a push. Counts are tokens."""
 
     country_code: str
     party_id: str
@@ -45,12 +45,12 @@ class TokensPushed:
     failed: int = 0
     verified: int = 0
     failures: tuple[TokenFailure, ...] = ()
-    """The first thousand."""
+    """The first thousand failures."""
     duration: float
-    """Seconds."""
+    """Duration in seconds."""
     ended: Ended
     """``done``: everything was tried; ``failed``, ``stopped``: the next push continues with the rest."""
     why: str = ""
     """Why it ended before everything was tried, or what was left out."""
     reason: str = ""
-    """Why the last failure happened, without a partner's words or a token: fit for a log."""
+    """Why the last failure happened, without a partner's text or a token: fit for a log."""

@@ -1,8 +1,8 @@
-"""What a party is known to have of our tokens, and when all of them were tried last.
+"""What a party is known to have of our tokens, and when all of them were last tried.
 
 Rules of this module:
-- an unreadable record counts as none: its token as never sent; without a checkpoint all tokens are looked at;
-- unknown is a state of its own: a request without an answer may have succeeded.
+- an unreadable record counts as missing, and its token as never sent; without a checkpoint all tokens are examined;
+- unknown is a state of its own: a request without a response may have succeeded.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from ocpi_emsp.ports import Key, Kind, Record
 from ocpi_emsp.scalars import DateTime
 
 MODULE: Final = "tokens"
-"""What a push of tokens is called among the modules of a sync, and the id of its checkpoint."""
+"""The name of a push of tokens among the modules of a sync, and the id of its checkpoint."""
 OVERLAP: Final = timedelta(minutes=15)
-"""Tokens that were stored so long before the last push are looked at again: the clocks of our machines differ, and a
-transaction may take its time. An unchanged token costs no request."""
+"""Tokens stored this long before the last push are examined again: the clocks of our machines differ, and a transaction
+takes time. An unchanged token costs no request.
+"""
 
 
 @frozen(kw_only=True)
@@ -36,44 +37,44 @@ class PushedToken:
     """What a party has of a token: the document of a PUSHED record."""
 
     content: str | None
-    """The hash of the token without ``valid`` and ``last_updated``; None: it is not known what the party has."""
+    """The hash of the token without ``valid`` and ``last_updated``; None if it is unknown what the party has."""
     valid: bool | None
     at: DateTime
-    """When it was sent last."""
+    """When it was last sent."""
     push: str
-    """Which push sent it: what failed is not tried twice by one."""
+    """The push that sent it: a push does not try a failed token twice."""
     failures: int = 0
-    """How often in a row it failed."""
+    """Number of consecutive failures."""
     error: str = ""
 
     @property
     def is_pending(self) -> bool:
-        """True where the last try failed, or its end is unknown."""
+        """True if the last attempt failed, or its result is unknown."""
         return self.content is None
 
     def equals(self, token: Token, stored: bytes) -> bool:
-        """True where the party has the token as it is now, with the extensions of its document."""
+        """Return True if the party has the current token, with the extensions of its document."""
         return self.content == content_of(token, stored) and self.valid == token.valid
 
     def document(self) -> bytes:
-        """The JSON of its record."""
+        """Return the JSON of its record."""
         return msgspec.json.encode(self)
 
 
 def content_of(token: Token, stored: bytes) -> str:
-    """The hash of a token, with the extensions of its document, without ``valid`` and ``last_updated``."""
+    """Return the hash of a token, with the extensions of its document, without ``valid`` and ``last_updated``."""
     plain = document(token)
     del plain["valid"]
     return content_hash(dump({**plain, **extensions_in(Token, stored)}))
 
 
 def pushed_key(party: Party, token: Key) -> Key:
-    """The key of what a party has of the token with this key."""
+    """Return the key of what a party has of the token with this key."""
     return Key(Kind.PUSHED, party.country_code, party.party_id, token.id, token.parent)
 
 
 def read_pushed_token(record: Record | None) -> PushedToken | None:
-    """The state that a record holds; None where there is none, or none that can be read."""
+    """Return the state in a record; None if it is missing or unreadable."""
     try:
         return msgspec.json.decode(record.document, type=PushedToken) if record else None
     except msgspec.MsgspecError:
@@ -83,7 +84,7 @@ def read_pushed_token(record: Record | None) -> PushedToken | None:
 @frozen
 class _Checkpoint:
     at: DateTime
-    """When the last push began that tried everything."""
+    """When the last complete push began."""
 
 
 def _checkpoint_key(party: Party) -> Key:
@@ -91,7 +92,7 @@ def _checkpoint_key(party: Party) -> Key:
 
 
 async def look_from(context: Context, party: Party) -> datetime | None:
-    """Tokens that were stored from then on have to be looked at; None: all of them."""
+    """Return the time since which stored tokens have to be examined; None: all of them."""
     record = await find(context, _checkpoint_key(party))
     try:
         last = msgspec.json.decode(record.document, type=_Checkpoint).at if record else None
@@ -101,7 +102,7 @@ async def look_from(context: Context, party: Party) -> datetime | None:
 
 
 async def save_checkpoint(context: Context, party: Party, began: datetime) -> None:
-    """Remember when a push began that tried everything."""
+    """Store when a complete push began."""
     body = msgspec.json.encode(_Checkpoint(began))
     async with context.store.transaction() as tx:
         key, now = _checkpoint_key(party), context.clock.now()
