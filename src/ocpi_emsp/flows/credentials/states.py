@@ -171,8 +171,9 @@ def _error(refused: Refused, who: object, allow: Sequence[str]) -> OcpiError:
             return NotAuthenticated("the token is not known")
         case Refused.HAS_A_REGISTRATION:
             return AlreadyRegistered(
-                f"{who} is registered already: update renews the registration, unregister ends it; where the partner "
-                "lost its data, unregister with tell=False (--no-tell) forgets it here only"
+                f"{who} is registered already: partner.update() or 'ocpi-emsp party update {who}' renews the "
+                f"registration, partner.unregister() or 'ocpi-emsp party unregister {who}' ends it; with tell=False "
+                "or --no-tell for a partner that lost its data"
             )
         case Refused.NO_REGISTRATION:
             return NotRegistered(f"there is no registration with {who}")
