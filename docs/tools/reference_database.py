@@ -56,7 +56,7 @@ MEANINGS: Final = {
     "received": "the document as received, byte for byte",
     "document": "the same document as JSON, for queries; the database generates it",
     "last_updated": "the object's own time",
-    "received_at": "when its last change was received",
+    "received_at": "when its last change was received, or a full sync last listed it; in `ocpi_evses`, the former",
     "content_hash": "of the content without `last_updated`, in tariffs, their versions and CDR conflicts; else no text",
     "revision": "how often it was put",
     "missing_since": "since when its owner no longer lists it; empty if it does",

@@ -87,6 +87,7 @@ class Record:
     """The JSON text in UTF-8, stored byte for byte."""
     last_updated: datetime
     received_at: datetime
+    """When its last change was received, or a full sync last listed it."""
     view: Any = field(default=None, eq=False, repr=False)
     """The typed view of the document, or one with its attributes, if the flow has it: a store fills its query columns
     from it."""

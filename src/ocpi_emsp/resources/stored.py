@@ -34,6 +34,7 @@ class ReceivedDocument:
     findings: Report
     """What deviates from the specification."""
     received_at: datetime
+    """When its last change was received, or a full sync last listed it (docs/how-to/query.md)."""
     last_updated: datetime
     correlation_id: str
     """Of the request or sync that it came with; empty if that is not known."""
