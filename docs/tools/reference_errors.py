@@ -37,7 +37,8 @@ them: their reports have the reason.
 TODO: Final = {
     "StoreFailed": "look at the database; repeat the call once it works. With `command_uid` the command was sent: look "
     "at `emsp.commands.pending` instead of sending it again",
-    "SchemaMismatch": "run `ocpi-emsp db upgrade`, or install the version of the library that the schema needs",
+    "SchemaMismatch": "run `ocpi-emsp db upgrade`, in a Django project `manage.py migrate`, or install the version of "
+    "the library that the schema needs",
     "Refusal": "nothing: the partner is answered. `emsp.rejections.list()` has what was refused",
     "NotJson": "ask the partner to send JSON",
     "InvalidObject": "read `findings`: each has a pointer, a rule and its clause. Correct an object of yours. One of "

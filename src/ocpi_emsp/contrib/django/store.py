@@ -12,8 +12,14 @@ Rules of this module:
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from functools import wraps
 from typing import Any, cast
 from urllib.parse import quote, urlencode
@@ -22,6 +28,7 @@ from weakref import WeakSet
 from attrs import define, field, frozen
 from django.db import connections, transaction
 
+from ocpi_emsp.contrib.django.schema import named_for_django, require_current
 from ocpi_emsp.ports import BlockingStore, BlockingTransaction, Key, Mode, Record, Store, Transaction
 from ocpi_emsp.storage import FernetBox, SqlStore
 
@@ -39,6 +46,8 @@ class DjangoStore:
 
     using: str
     _made: tuple[str, SqlStore] | None = field(default=None, init=False)
+    _current: SqlStore | None = field(default=None, init=False)
+    """The store whose schema was looked at on a connection of Django."""
     _making: threading.Lock = field(factory=threading.Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -122,7 +131,7 @@ class DjangoStore:
         sql = self.sql
         store = cast("BlockingStore", sql.for_mode("sync"))
         if not self._is_djangos():
-            with store.blocking_transaction(read_only=read_only) as tx:
+            with named_for_django(self.using), store.blocking_transaction(read_only=read_only) as tx:
                 yield tx
             return
         connection = connections[self.using]
@@ -132,6 +141,9 @@ class DjangoStore:
             sql.joined(connection.connection),
             store.blocking_transaction() as joined,
         ):
+            if self._current is not sql:
+                require_current(connection, self.using, sql)
+                self._current = sql
             joined.joined = is_of_project  # type: ignore[attr-defined] # ports.is_joined looks for it
             yield joined
 
@@ -172,8 +184,12 @@ class _Async:
 
     store: DjangoStore
 
-    def transaction(self, *, read_only: bool = False) -> AbstractAsyncContextManager[Transaction]:
-        return cast("Store", self.store.sql.for_mode("async")).transaction(read_only=read_only)
+    @asynccontextmanager
+    async def transaction(self, *, read_only: bool = False) -> AsyncIterator[Transaction]:
+        store = cast("Store", self.store.sql.for_mode("async"))
+        with named_for_django(self.store.using):
+            async with store.transaction(read_only=read_only) as tx:
+                yield tx
 
 
 def database_url(settings: Mapping[str, Any]) -> str:
