@@ -14,7 +14,7 @@ from attrs import evolve
 from ocpi_emsp import Limits, check
 from ocpi_emsp.models import Tariff
 from ocpi_emsp.ports import Kind
-from ocpi_emsp.settings import HttpLimits
+from ocpi_emsp.settings import CredentialLimits, HttpLimits
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
@@ -87,7 +87,6 @@ def test_base64_is_not_decoded_twice(stocked: Partner) -> None:
 
 # --- bytes that are no JSON object ----------------------------------------------------------------------------------
 
-DEEP = 10_000
 NOT_JSON = {
     "cut-off": b'{"id": "LOC1", "name": "A',
     "text": b"hello",
@@ -105,11 +104,7 @@ NOT_JSON = {
     "nan-in-an-unknown-member": b'{"x-vendor": {"values": [1, NaN]}}',
     "infinity": b'{"amperage": Infinity}',
     "minus-infinity": b'{"kwh": -Infinity}',
-    "deep-arrays": b'{"id": "LOC1", "evses": ' + b"[" * DEEP + b"]" * DEEP + b"}",
-    "deep-arrays-in-an-unknown-member": b'{"x-vendor": ' + b"[" * DEEP + b"]" * DEEP + b"}",
-    "deep-objects": b'{"operator":' * DEEP + b"1" + b"}" * DEEP,
-    "deep-objects-in-an-unknown-member": b'{"x":' * DEEP + b"1" + b"}" * DEEP,
-    "deep-and-cut-off": b"[" * DEEP,
+    "deep-and-cut-off": b"[" * 10_000,
 }
 
 
@@ -143,6 +138,55 @@ def test_the_first_credentials_are_refused_alike(partner: Partner) -> None:
         assert invited("POST", "/2.1.1/credentials", content=content).both == both
     assert parties(partner.store) == known
     assert partner.cpo.paths == ["GET /versions", "GET /2.1.1"]  # of NL-TNM's own registration
+
+
+# --- objects and lists inside each other ------------------------------------------------------------------------------
+
+ITEM = b'[{"uid": "E1", "id": "E1", "connectors": '
+DEEP = {
+    "arrays": (b'{"id": "LOC1", "evses": ', b"[", b"]", b"}"),
+    "arrays-in-an-unknown-member": (b'{"x-vendor": ', b"[", b"]", b"}"),
+    "objects": (b"", b'{"operator": ', b"}", b""),
+    "objects-in-an-unknown-member": (b"", b'{"x": ', b"}", b""),
+    "objects-of-a-repeated-member": (b'{"location": 1, "location": ', b'{"x": ', b"}", b"}"),
+    "evses-of-evses": (b'{"evses": ', ITEM, b"}]", b"}"),
+    "connectors-of-connectors": (b'{"connectors": ', ITEM, b"}]", b"}"),
+}
+DEPTHS = [33, 450, 980, 10_000]
+"""Beyond our bound, what our code on 3.11 goes through, the parsers of 3.11, and those of 3.13."""
+
+
+@pytest.mark.servers_in_turn
+@pytest.mark.parametrize("name", DEEP)
+def test_too_deep(stocked: Partner, name: str) -> None:
+    """On every Python; without the bound 500 for what is merged, or looked through for repetitions, level by level."""
+    starts, opens, closes, ends = DEEP[name]
+    for write in WRITES:
+        for depth in DEPTHS:
+            content = starts + opens * depth + b"1" + closes * depth + ends
+            if "credentials" in write and len(content) > CredentialLimits().request_body:
+                continue  # 413
+            answer = refused(stocked, write, content)
+            assert answer.both == (200, 2001), (write, depth, answer.text)
+            assert [finding["rule"] for finding in answer.data] == ["document.bounds"], (write, depth, answer.text)
+
+
+@pytest.mark.servers_in_turn
+@pytest.mark.parametrize("depth", [*DEPTHS, 100_000])
+def test_an_unknown_member_that_is_deep(partner: Partner, depth: int) -> None:
+    """It is stored as it was sent, or refused where this Python cannot go through it; a PATCH works beside it."""
+    deep = encode(samples.location())[:-1] + b',"x-vendor":' + b"[" * depth + b"]" * depth + b"}"
+    answer = partner.ocpi("PUT", partner.path("locations", "LOC1"), content=deep)
+    assert answer.both == (201, 1000) or (depth > 900 and answer.both == (200, 2001)), answer.text
+    if answer.code == 1000:
+        assert partner.ocpi("PUT", partner.path("locations", "LOC1"), content=deep).both == (200, 1000)
+        patched = partner.ocpi("PATCH", partner.path("locations", "LOC1"), {"name": "Deep"})
+        assert patched.both == (200, 1000), patched.text
+        assert b"[" * depth in partner.objects[partner.key(Kind.LOCATION, "LOC1")]
+        location = partner.emsp.locations.get("NL-TNM", "LOC1")
+        assert location is not None
+        assert location.name == "Deep"
+    assert put_location(partner).code == 1000
 
 
 # --- large bodies ---------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from ocpi_emsp.codec.documents import dump, dumped, parse
 from ocpi_emsp.codec.encode import encode, encode_valid, wire_time
 from ocpi_emsp.codec.patch import merge_patch
 from ocpi_emsp.codec.strict import decode_strict
-from ocpi_emsp.codec.weight import DEFAULT_BOUNDS, Bounds, weigh
+from ocpi_emsp.codec.weight import DEFAULT_BOUNDS, Bounds, require_shallow, weigh
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.findings import Report
 
@@ -59,8 +59,8 @@ def decode(kind: type[T], data: Any, *, updated: datetime | None = None) -> T:
 def untyped(data: Any, bounds: Bounds | None = DEFAULT_BOUNDS) -> Any:
     """Return the untyped document of bytes, str or parsed JSON; a float becomes its shortest decimal.
 
-    Raises NotJson if ``data`` is not JSON, InvalidObject if it holds more than ``bounds``. ``bounds=None`` skips the
-    check, for a document that was weighed before.
+    Raises NotJson if ``data`` is not JSON, InvalidObject if it nests too deeply or holds more than ``bounds``.
+    ``bounds=None`` skips the latter check, for a document that was weighed before.
     """
     if isinstance(data, bytes | bytearray | memoryview | msgspec.Raw):
         found: bytes | str = bytes(data)
@@ -68,6 +68,8 @@ def untyped(data: Any, bounds: Bounds | None = DEFAULT_BOUNDS) -> Any:
         found = data
     else:
         found = dumped(data)
+    seen = found if isinstance(found, bytes) else found.encode("utf-8", "replace")
     if bounds is not None:
-        weigh(found if isinstance(found, bytes) else found.encode("utf-8", "replace"), bounds)
+        weigh(seen, bounds)
+    require_shallow(seen)
     return parse(found)

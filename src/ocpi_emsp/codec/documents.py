@@ -136,10 +136,19 @@ def require_utf8(data: bytes) -> None:
 
 def require_json(data: bytes) -> None:
     """Raise NotJson for bytes that are not JSON, before any other fault is reported."""
+    if not is_readable_json(data):
+        raise malformed(RecursionError(), data)
+
+
+def is_readable_json(data: bytes) -> bool:
+    """Return False if the JSON nests too deeply for the parser of this Python. Raises NotJson if it is not JSON."""
     try:
         msgspec.json.decode(data, type=msgspec.Raw)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except RecursionError:
+        return False
+    except msgspec.DecodeError as error:
         raise malformed(error, data) from None
+    return True
 
 
 def dump(document: Any) -> bytes:

@@ -18,6 +18,7 @@ from msgspec import inspect
 
 from ocpi_emsp.codec.documents import JsonObject, longest_number, parse, require_utf8
 from ocpi_emsp.codec.patch import has_each_once, items, members
+from ocpi_emsp.codec.weight import require_shallow
 from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.findings import MAX_FINDINGS, pointer
 
@@ -34,12 +35,13 @@ _STEPS: Final = 4
 
 
 def repetitions(data: bytes, kind: Any = None) -> list[str]:
-    """Return the pointers of the first repeated members of a document. Raises NotJson.
+    """Return the pointers of the first repeated members of a document.
 
-    ``kind`` is the type as which the document was accepted.
+    ``kind`` is the type as which the document was accepted. Raises NotJson; InvalidObject if it nests too deeply.
     """
     if (kind is not None and _is_written_once(data, kind)) or _is_without(data):
         return []
+    require_shallow(data)
     return [pointer(path) for path in islice(_repeated(parse(data), ()), MAX_FINDINGS)]
 
 

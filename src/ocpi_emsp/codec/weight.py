@@ -4,6 +4,8 @@ Rules of this module:
 - counting runs in C over the few structural bytes, in a fraction of the time of parsing;
 - a document beyond a bound is rejected with the place (rule ``document.bounds``); the codec reports what is not JSON;
 - the bounds are far above the size of any OCPI object: those of a request are settings (``BodyLimits``).
+- the nesting depth that a JSON parser accepts depends on Python: about 990 levels on 3.11, as many as fit on the stack
+  on 3.14. Recursive code of ours fails earlier on both, so the documents that it reads have a bound of their own.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import msgspec
 from attrs import frozen
 
 from ocpi_emsp.codec import rules
-from ocpi_emsp.codec.documents import longest_number, require_json
+from ocpi_emsp.codec.documents import is_readable_json, longest_number, malformed
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.findings import Finding, pointer
 
@@ -62,7 +64,7 @@ LIGHT: Final = 64 * 1024
 """Size in bytes up to which a document that the strict lane accepts is not weighed."""
 
 _DEEPEST = 32
-"""Nesting depth allowed in a document of thousands of values; the models need nine."""
+"""Nesting depth allowed in a document that Python code walks through; the models need nine."""
 _TOO_DEEP: Final = (b"[" * (_DEEPEST + 1), b"{" * (_DEEPEST + 1))
 """First bytes of a document that consists of that many opening brackets or braces."""
 _NESTED = 10
@@ -81,7 +83,9 @@ def weigh(data: bytes, bounds: Bounds = DEFAULT_BOUNDS) -> None:
     least = min(bounds.values, bounds.objects, bounds.items, bounds.members, bounds.digits)
     if len(data) <= least:
         return
-    require_json(data)
+    if not is_readable_json(data):
+        require_shallow(data)
+        raise malformed(RecursionError(), data)
     if longest_number(data, bounds.digits):
         raise _refusal(data, data, lambda part: part, partial(longest_number, digits=bounds.digits), *_digits(bounds))
     if data.count(b",") + data.count(b"{") + data.count(b"[") <= min(bounds.items, bounds.members):
@@ -97,6 +101,21 @@ def weigh(data: bytes, bounds: Bounds = DEFAULT_BOUNDS) -> None:
     found = _too_long(skeleton, bounds)
     if found is not None:
         raise _refusal(data, skeleton, _skeleton, lambda part: int(_too_long(part, bounds) is not None), *found)
+
+
+def require_shallow(data: bytes) -> None:
+    """Raise InvalidObject if objects and lists nest too deeply, or NotJson if such a document is not JSON."""
+    brackets = _skeleton(data).translate(_AS_BRACKETS, b",")
+    for left in range(_DEEPEST, 0, -1):
+        if len(brackets) <= 2 * left:
+            return
+        brackets = brackets.replace(b"[]", b"")  # removes exactly the innermost level
+    if brackets and brackets.count(b"[") == brackets.count(b"]"):  # otherwise it is truncated
+        is_readable_json(data)  # raises NotJson if it is not
+        raise _too_deep()
+
+
+_AS_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
 
 
 def _too_deep() -> InvalidObject:

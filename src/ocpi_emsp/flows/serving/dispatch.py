@@ -23,6 +23,7 @@ from attrs import evolve
 from ocpi_emsp import logs
 from ocpi_emsp.codec.documents import GZIP
 from ocpi_emsp.codec.readings import shown
+from ocpi_emsp.codec.weight import require_shallow
 from ocpi_emsp.errors import (
     InvalidObject,
     MethodNotAllowed,
@@ -219,15 +220,16 @@ async def serve_as(
 
 
 async def _answered(incoming: Incoming, route: Route) -> Response:
-    """Return the response of a route's flow. Raises the flow's errors; an empty body is named."""
+    """Return the response of a route's flow. Raises the flow's errors; an empty or too deeply nested body is named."""
     try:
         if route.method == "PATCH":
             incoming = await usable_patch(incoming, route)
         return await FLOWS[route.name](incoming)
     except NotJson:
-        if incoming.request.body.strip():
-            raise
-        raise NotJson("the body is empty") from None
+        if not incoming.request.body.strip():
+            raise NotJson("the body is empty") from None
+        require_shallow(incoming.request.body)  # it may be JSON that nests too deeply for the parser
+        raise
 
 
 def _route(matrix: SupportMatrix, matched: Match, method: str) -> Route:
