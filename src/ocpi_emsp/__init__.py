@@ -5,7 +5,7 @@
 ...             url="https://ocpi.example.com/ocpi/emsp", store="memory")
 >>> app = emsp.asgi()
 
-More is in ``ocpi_emsp.models`` (enums and parts), ``.events``, ``.errors``, ``.resources`` (what an Emsp gives),
+More is in ``ocpi_emsp.models`` (enums and parts), ``.events``, ``.errors``, ``.resources`` (the resources of an Emsp),
 ``.settings`` and ``.ports``.
 """
 
@@ -64,8 +64,8 @@ __all__ = [
     "quote",
 ]
 
-if not TYPE_CHECKING:  # a type checker reads the imports above, and must not take every name for one of ours
-    # The help of the command, and pytest, which loads our plugin, need none of them.
+if not TYPE_CHECKING:  # type checkers read the imports above; __getattr__ would make every name valid for them
+    # The command's help, and pytest, which loads our plugin, need none of them.
     __getattr__ = _late(
         __name__,
         {
@@ -107,7 +107,9 @@ if not TYPE_CHECKING:  # a type checker reads the imports above, and must not ta
 
 
 class _Package(ModuleType):
-    """This package: its ``check`` is the function, whoever imports the subpackage of that name, which would be set."""
+    """This package: its ``check`` is the function, even after the subpackage ``check`` was imported, which would
+    replace it.
+    """
 
     def __setattr__(self, name: str, value: object) -> None:
         if not (name == "check" and isinstance(value, ModuleType)):

@@ -1,6 +1,6 @@
-"""What an Emsp is given, checked when it is given.
+"""Validates the arguments of an Emsp when they are given.
 
-Rules of this module: a message names the setting, what it was given and what is expected.
+Rules of this module: a message names the setting, the given value and what is expected.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LONGEST_URL = 255 - len("/2.1.1/commands/UNLOCK_CONNECTOR/") - 24
-"""What is left of a URL's 255 characters for the base below which a command's response_url lies."""
+"""Most characters of the base URL: a command's response_url below it may have 255."""
 
 
 def instance(name: str, value: T | None, kind: type[T], default: Callable[[], T]) -> T:
-    """An object of this class, or the default. Raises TypeError."""
+    """Return the given object of this class, or the default. Raises TypeError."""
     if value is None:
         return default()
     if not isinstance(value, kind):
@@ -38,21 +38,21 @@ def instance(name: str, value: T | None, kind: type[T], default: Callable[[], T]
 
 
 def flag(name: str, value: object) -> bool:
-    """True or False. Raises TypeError."""
+    """Return the flag. Raises TypeError."""
     if not isinstance(value, bool):
         raise TypeError(f"invalid {name} '{given(value)}': expected True or False")
     return value
 
 
 def part(name: str, value: T | None, expected: str, *needed: str) -> T | None:
-    """A port or a function, which need not inherit from ours: its methods are checked. Raises TypeError."""
+    """Return a port or a function, which need not inherit from ours: its methods are checked. Raises TypeError."""
     if value is not None and not all(callable(getattr(value, each, None)) for each in needed):
         raise TypeError(f"invalid {name} '{given(value)}': expected {expected}")
     return value
 
 
 def event_class(setting: str, event: type[Event]) -> type[Event]:
-    """A class of events. Raises TypeError."""
+    """Return a class of events. Raises TypeError."""
     from ocpi_emsp.events import Event
 
     kind: object = event
@@ -63,13 +63,13 @@ def event_class(setting: str, event: type[Event]) -> type[Event]:
 
 
 def check_listener(listener: Callable[..., object]) -> None:
-    """Raises TypeError if it does not take one argument."""
+    """Raise TypeError if the listener does not take one argument."""
     expected = "expected a function of one argument, the event"
     if not callable(listener):
         raise TypeError(f"invalid listener '{given(listener)}': {expected}")
     try:
         signature = inspect.signature(listener)
-    except ValueError:  # a builtin that does not say
+    except ValueError:  # a builtin without a signature
         return
     try:
         signature.bind(None)
@@ -79,7 +79,7 @@ def check_listener(listener: Callable[..., object]) -> None:
 
 
 def modules(modules: Iterable[str]) -> frozenset[str]:
-    """The modules by their names in lower case. Raises TypeError, ValueError."""
+    """Return the modules by their names in lower case. Raises TypeError, ValueError."""
     if isinstance(modules, str):
         raise TypeError(f"invalid required_modules '{modules}': expected a collection, for example ['{modules}']")
     named = frozenset(module.lower() for module in modules)
@@ -91,7 +91,7 @@ def modules(modules: Iterable[str]) -> frozenset[str]:
 
 
 def extensions(extensions: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Members of our credentials beside those of the specification. Raises TypeError, ValueError."""
+    """Return the members of our credentials beside those of the specification. Raises TypeError, ValueError."""
     named: object = extensions
     if not isinstance(named, Mapping | NoneType):
         expected = "expected a mapping of names to values, for example {'vendor_id': 7}"
@@ -103,14 +103,14 @@ def extensions(extensions: Mapping[str, Any] | None) -> Mapping[str, Any]:
 
 
 def usable_store(store: AnyStore) -> AnyStore:
-    """A store of any kind. Raises TypeError."""
+    """Return a store of any kind. Raises TypeError."""
     if not any(hasattr(store, name) for name in ("transaction", "blocking_transaction", "for_mode")):
         raise TypeError(f"invalid store '{given(store)}': expected a URL or a store, for example sqlite:///emsp.db")
     return store
 
 
 def identity_of(country_code: str, party_id: str, name: str, details: BusinessDetails, url: str) -> Identity:
-    """Who we are. Raises TypeError, ValueError."""
+    """Return the identity of the eMSP. Raises TypeError, ValueError."""
     texts = {"country_code": country_code, "party_id": party_id, "name": name, "url": url}
     for setting, text in texts.items():
         if not isinstance(text, str):

@@ -1,15 +1,15 @@
-"""Pieces that share a commit: for a store that has one writer, whatever waits for it is written together.
+"""Pieces that share a commit: in a store with a single writer, all waiting pieces are written together.
 
 Rules of this module:
-- one thread for each event loop writes, so none waits there for another; what arrives while it commits is its next
-  batch, so under load a batch has as many pieces as there are callers, and on its own each has a commit of its own;
-- separate threads waited for each other's commit and for the interpreter: a PATCH of an EVSE took 940 us of the
-  processor, and takes 670 now. PostgreSQL holds row locks until a commit, so nothing is shared there;
-- a piece sees what those before it in its batch wrote; its caller goes on after the commit. Where the commit fails, all
-  of its batch fail with that error, and nothing of them is stored;
-- a piece that fails takes back what is its own, and no other's; where the store cannot do that, the batch fails;
-- a long piece ends its batch: those before it are not held up by those after it;
-- a piece that has begun is done, also where its caller is cancelled, as in _pieces.py.
+- one thread per event loop writes, so its callers never wait for each other; pieces that arrive during a commit form
+  the next batch. Under load a batch has as many pieces as there are callers; a single caller has a commit of its own;
+- with separate threads, each waited for the others' commits and for the interpreter: a PATCH of an EVSE took 940 us of
+  processor time, and takes 670 now. PostgreSQL holds row locks until a commit, so nothing is shared there;
+- a piece sees what earlier pieces of its batch wrote; its caller continues after the commit. If the commit fails, all
+  pieces of the batch fail with that error, and none of them is stored;
+- a piece that fails is rolled back alone; if the store cannot do that, the batch fails;
+- a long piece ends its batch, so that earlier pieces do not wait for later ones;
+- a piece that has begun is completed, even if its caller is cancelled, as in _pieces.py.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from ocpi_emsp._pieces import Manager, Step
 from ocpi_emsp.errors import OcpiError, StoreFailed
 
 MOST: Final = 32
-"""Pieces that share a commit."""
+"""Most pieces that share a commit."""
 _LONG_SECONDS: Final = 0.02
-"""A batch that takes longer than this commits before its next piece."""
+"""Seconds after which a batch commits before its next piece."""
 
 Batch: TypeAlias = AbstractContextManager[Callable[[], Manager]]
-"""What is committed at its end: it gives the transaction of each piece, or raises where it can take no more."""
+"""A batch, committed at its end: it returns the transaction of each piece, or raises if it accepts no more."""
 
 
 class _Job:
-    """A piece, and who waits for its end."""
+    """A piece, and its caller."""
 
     __slots__ = ("context", "done", "ended", "error", "loop", "step")
 
@@ -52,15 +52,16 @@ class _Job:
         self.error: BaseException | None = None
 
     def end(self, error: BaseException | None) -> None:
-        """Tell who waits; on its event loop."""
+        """Notify the caller of the end; runs on its event loop."""
         self.ended, self.error = True, error
         if not self.done.done():
             self.done.set_result(None)
 
 
 class Batches:
-    """What one event loop writes to a store. ``begin`` begins a batch of so many pieces; ``overdue`` makes the error of
-    a piece that has waited for ``timeout`` seconds."""
+    """One event loop's writes to a store. ``begin`` begins a batch of a number of pieces; ``overdue`` creates the error
+    of a piece that has waited for ``timeout`` seconds.
+    """
 
     def __init__(self, begin: Callable[[int], Batch], timeout: float, overdue: Callable[[], Exception]) -> None:
         self._begin = begin
@@ -97,7 +98,7 @@ class Batches:
         self._thread.submit(self._write)
 
     def _withdrawn(self, job: _Job) -> bool:
-        """True for a piece that had not begun, and does not begin now."""
+        """Withdraw a piece; return True if it had not begun."""
         with self._lock:
             try:
                 self._waiting.remove(job)
@@ -119,7 +120,7 @@ class Batches:
             try:
                 with self._begin(len(jobs)) as transaction:
                     _step_through(jobs, done, transaction)
-            except BaseException as raised:  # noqa: BLE001 # who waits is told
+            except BaseException as raised:  # noqa: BLE001 # the callers get it
                 error = raised if len(done) < 2 else _shared(raised)
                 if not done:  # none could begin
                     done, jobs = jobs, done
@@ -136,7 +137,7 @@ class Batches:
 
 
 def _step_through(jobs: deque[_Job], done: deque[_Job], transaction: Callable[[], Manager]) -> None:
-    """Move jobs to ``done`` while there is time."""
+    """Run jobs and move them to ``done`` while there is time."""
     until = monotonic() + _LONG_SECONDS
     while jobs and (not done or monotonic() < until):
         manager = transaction()
@@ -146,7 +147,7 @@ def _step_through(jobs: deque[_Job], done: deque[_Job], transaction: Callable[[]
 
 
 def _shared(error: BaseException) -> BaseException:
-    """What each piece of a batch is told: whose fault it is, is not known."""
+    """Return the error for each piece of a batch: it is unknown which piece caused it."""
     if isinstance(error, OcpiError):
         told = StoreFailed(f"a commit that was shared with other requests failed: {error}")
         told.__cause__ = error
@@ -155,7 +156,7 @@ def _shared(error: BaseException) -> BaseException:
 
 
 def _tell(jobs: Sequence[_Job], error: BaseException | None) -> None:
-    """Wake their event loop once."""
+    """Wake the event loop of these jobs once."""
     with suppress(RuntimeError):  # the loop has ended
         jobs[0].loop.call_soon_threadsafe(_end_all, jobs, error)
 
@@ -168,5 +169,5 @@ def _end_all(jobs: Sequence[_Job], error: BaseException | None) -> None:
 async def _end_of(job: _Job) -> None:
     while not job.ended:
         job.done = job.loop.create_future()
-        with suppress(asyncio.CancelledError):  # it was cancelled already
+        with suppress(asyncio.CancelledError):  # it was already cancelled
             await job.done

@@ -1,9 +1,9 @@
-"""Something that runs beside a flow, in two modes: the next page is fetched while this one is stored.
+"""Runs work beside a flow, in two modes: the next page is fetched while the current one is stored.
 
 Rules of this module:
-- what is begun beside a flow asks no store: the flow may be in a transaction meanwhile;
-- it does not outlive the block that began it: under an async host it is cancelled, under a sync host a wait of it is
-  cut short, and a request under way is waited for, unless the process is to end.
+- work beside a flow does not use the store: the flow may be in a transaction meanwhile;
+- it does not outlive the block that started it: under an async host it is cancelled; under a sync host its wait is
+  ended, and a request in progress is awaited, unless the process is exiting.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from ocpi_emsp._bridge import giving_way, run, to_the_end
 T = TypeVar("T")
 
 _GIVEN_UP: Final[ContextVar[threading.Event | None]] = ContextVar("given_up", default=None)
-"""In a thread of this module: set once nobody waits for it any more."""
+"""In a thread of this module: set once no caller waits for it any more."""
 
 
 class GivenUp(BaseException):
-    """What runs beside a flow is not wanted any more. Nothing but its end catches it."""
+    """The work is no longer needed. Only the end of the work catches this."""
 
 
 @asynccontextmanager
 async def begin_in_thread(work: Coroutine[Any, Any, T]) -> AsyncIterator[Callable[[], Awaitable[T]]]:
-    """For a sync host: run it in a thread; see :class:`ocpi_emsp.flows.core.context.Begin`."""
+    """Run work in a thread, for a sync host; see :class:`ocpi_emsp.flows.core.context.Begin`."""
     future, given_up, context = Future[T](), threading.Event(), copy_context()
     context.run(_GIVEN_UP.set, given_up)
     arguments = giving_way, _into, (future, work)
-    # A daemon: a process that is to end does not wait for an answer.
+    # A daemon: a process that exits does not wait for a response.
     thread = threading.Thread(target=context.run, args=arguments, name="ocpi-emsp fetch", daemon=True)
     thread.start()
 
@@ -56,12 +56,12 @@ async def begin_in_thread(work: Coroutine[Any, Any, T]) -> AsyncIterator[Callabl
 def _into(future: Future[T], work: Coroutine[Any, Any, T]) -> None:
     try:
         future.set_result(run(work))
-    except BaseException as error:  # noqa: BLE001 # it is raised where the result is asked for
+    except BaseException as error:  # noqa: BLE001 # raised where the result is awaited
         future.set_exception(error)
 
 
 async def sleep_in_place(seconds: float) -> None:
-    """Let the time pass in the caller's thread: for a sync host. Raises GivenUp where its result is not wanted."""
+    """Sleep in the caller's thread, for a sync host. Raises GivenUp if the result is no longer needed."""
     given_up = _GIVEN_UP.get()
     if given_up is None:
         time.sleep(seconds)
@@ -71,7 +71,7 @@ async def sleep_in_place(seconds: float) -> None:
 
 @asynccontextmanager
 async def begin_as_task(work: Coroutine[Any, Any, T]) -> AsyncIterator[Callable[[], Awaitable[T]]]:
-    """For an async host: run it in a task; see :class:`ocpi_emsp.flows.core.context.Begin`."""
+    """Run work in a task, for an async host; see :class:`ocpi_emsp.flows.core.context.Begin`."""
     import asyncio
 
     task = asyncio.create_task(_driven(work))
@@ -86,7 +86,7 @@ async def begin_as_task(work: Coroutine[Any, Any, T]) -> AsyncIterator[Callable[
         await to_the_end(asyncio.wait((task,)))
         work.close()  # it may not have begun
         if not task.cancelled():
-            task.exception()  # it is looked at, or the event loop would report it
+            task.exception()  # its exception is retrieved, or the event loop would report it
 
 
 async def _driven(work: Coroutine[Any, Any, T]) -> T:

@@ -1,9 +1,9 @@
-"""Waiting for what becomes of a command, in either mode: in the caller's thread, or in its task.
+"""Waiting for the result of a command, in either mode: in the caller's thread, or in its task.
 
 Rules of this module:
 - a waiter reads the store, and then waits for a wake-up (_wake_ups.py);
-- it reads once before that, so that a result that is there already costs no subscription;
-- a waiter finds the deadline itself: no wait depends on a worker.
+- it reads once before that, so that a result which is already stored costs no subscription;
+- a waiter handles the deadline itself: no wait depends on a worker.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from ocpi_emsp.models import CommandResponseType, CommandType
 from ocpi_emsp.ports import Key, Mode
 
 _SHORTEST: Final = 0.05
-"""Below a clock's steps: a deadline that is due this moment is found at the next look."""
+"""Shortest wait in seconds, below a clock's resolution: a deadline that is just due is found at the next look."""
 
 T = TypeVar("T")
 _Look: TypeAlias = Callable[[Context, SentCommand], tuple[T] | None]
-"""Looks at a command: what it finds, or None as long as that is to come."""
+"""Examines a command: returns a result, or None while it is still to come."""
 
 
 @frozen
@@ -42,15 +42,17 @@ class Waiting:
     require_free_loop: Callable[[], None]
 
     async def outcome(self, key: Key, timeout: float | None) -> CommandResponseType:
-        """What becomes of a command. Raises TimeoutError after ``timeout`` seconds, UnknownCommand, StoreFailed."""
+        """Return the result of a command. Raises TimeoutError after ``timeout`` seconds, UnknownCommand,
+        StoreFailed.
+        """
         return await self._until(key, timeout, _outcome)
 
     async def session(self, key: Key, timeout: float | None) -> str | None:
-        """The session of a command, None where none is looked for any more. Raises as :meth:`outcome` does."""
+        """Return the session of a command, None if none is looked for any more. Raises like :meth:`outcome`."""
         return await self._until(key, timeout, _session)
 
     async def _until(self, key: Key, timeout: float | None, look: _Look[T]) -> T:
-        """What ``look`` finds in a command, once it finds something."""
+        """Return what ``look`` finds in a command, once it finds something."""
         if timeout is not None and (math.isnan(timeout) or timeout < 0):
             raise ValueError(f"invalid timeout '{timeout:g}': expected seconds of 0 or more, for example 30")
         end = None if timeout is None else time.monotonic() + timeout
@@ -80,7 +82,7 @@ class Waiting:
                 looked += 1
 
     async def now(self, key: Key) -> SentCommand:
-        """A command as it stands now. Raises UnknownCommand, StoreFailed."""
+        """Return the current state of a command. Raises UnknownCommand, StoreFailed."""
         return await current(self.context(), key)
 
 
@@ -101,7 +103,7 @@ def _session(context: Context, sent: SentCommand) -> tuple[str | None] | None:
 
 
 def _until_deadline(context: Context, sent: SentCommand, seconds: float) -> float:
-    """So many seconds, or fewer where its deadline comes before."""
+    """Return ``seconds``, or fewer if the deadline comes before."""
     if sent.deadline is None or not sent.is_open:
         return seconds
     return min(seconds, (sent.deadline - context.clock.now()).total_seconds())

@@ -1,6 +1,6 @@
 """Imports of optional dependencies, and names that are imported late.
 
-Rules of this module: what needs an extra says how to install it, wherever it is imported from.
+Rules of this module: an import that needs an extra says how to install it, wherever it happens.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def extra(name: str) -> Iterator[None]:
 
 
 def late(package: str, places: Mapping[str, str], modules: Collection[str] = ()) -> Callable[[str], object]:
-    """Make the ``__getattr__`` of a package whose names are imported when they are first used.
+    """Return the ``__getattr__`` of a package whose names are imported when they are first used.
 
     ``places`` has the module of each name; ``modules`` are modules of the package, which need no import of their own.
     """

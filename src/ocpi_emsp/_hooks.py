@@ -1,9 +1,9 @@
-"""Hooks and listeners of either mode, called by flows of either mode, and within a time.
+"""Hooks and listeners of either mode, called by flows of either mode, with a time limit.
 
 Rules of this module:
-- threads are used where an async host meets a plain hook, where an async hook meets a sync host whose thread runs a
-  loop already, and where a hook has a deadline (HookThreads);
-- asyncio is imported where it is used: a sync host with plain hooks needs none.
+- threads are used if an async host has a plain hook, if a sync host whose thread already runs a loop has an async hook,
+  and if a hook has a deadline (HookThreads);
+- asyncio is imported where it is used: a sync host with plain hooks does not need it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 def hook_for_sync(hook: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    """A hook for a sync host: a plain function is called in place, an async one is run to its end in place."""
+    """Return a hook for a sync host: a plain function is called in place, an async one runs to its end in place."""
 
     async def call(*args: Any) -> Any:
         if _is_async(hook):
@@ -42,7 +42,7 @@ def hook_for_sync(hook: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
 
 
 def hook_for_async(hook: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    """A hook for an async host: an async function is awaited, a plain one is called in a worker thread."""
+    """Return a hook for an async host: an async function is awaited, a plain one is called in a worker thread."""
 
     async def call(*args: Any) -> Any:
         if _is_async(hook):
@@ -64,7 +64,7 @@ async def _awaiting(awaitable: Awaitable[T]) -> T:
 
 
 def _run_async(function: Callable[..., Awaitable[T]], *args: Any) -> T:
-    """Run an async function; not by anyio.run, which refuses where sniffio, if installed, knows of a loop around it."""
+    """Run an async function; not by anyio.run, which refuses if sniffio, if installed, detects a surrounding loop."""
     import asyncio
 
     running = _called(function, *args)
@@ -78,18 +78,18 @@ def _run_async(function: Callable[..., Awaitable[T]], *args: Any) -> T:
         return thread.submit(copy_context().run, asyncio.run, running).result()
 
 
-# --- hooks that have a deadline ---------------------------------------------------------------------------------------
+# --- hooks with a deadline --------------------------------------------------------------------------------------------
 
 
 _IDLE_SECONDS = 10.0
-"""How long a thread of a hook waits for the next call: under load it is used again, without load it is gone."""
+"""Seconds that a hook thread waits for the next call: under load it is reused, without load it ends."""
 
 
 class HookThreads:
-    """Threads in which plain hooks run that have a deadline: at most ``most``, with the caller's context variables.
+    """Threads for plain hooks with a deadline: at most ``most``, with the caller's context variables.
 
-    They are not those of the stores, and they are daemons, which those of concurrent.futures and anyio are not: a hook
-    that hangs for good costs its own thread, and does not keep the process from ending. A process that was forked off
+    They are separate from the stores' threads, and they are daemons, unlike those of concurrent.futures and anyio: a
+    hook that hangs forever only costs its own thread, and does not prevent the process from exiting. A forked process
     has none of them, and starts its own.
     """
 
@@ -106,7 +106,7 @@ class HookThreads:
         self._threads = self._idle = 0
 
     def submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
-        """Have it called as soon as a thread is free."""
+        """Call the function as soon as a thread is free."""
         if self._process != os.getpid():
             self._begin()
         future = Future[T]()
@@ -131,9 +131,9 @@ class HookThreads:
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(call())
-                except BaseException as error:  # noqa: BLE001 # it is raised where the future is waited for
+                except BaseException as error:  # noqa: BLE001 # raised where the future is awaited
                     future.set_exception(_of_hook(error))
-            del following, future, call  # nothing of a call is kept while the thread waits for the next
+            del following, future, call  # a thread that waits holds no reference to its last call
 
     def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:
         with self._changed:
@@ -147,27 +147,31 @@ class HookThreads:
 
 
 def _of_hook(error: BaseException) -> BaseException:
-    """What a hook raised, as it may be raised where the hook is awaited: others would mean something else there."""
+    """Return a hook's exception, or a RuntimeError in place of types that have another meaning where the hook is
+    awaited.
+    """
     passes = isinstance(error, Exception | SystemExit | KeyboardInterrupt) and not isinstance(error, StopIteration)
     return error if passes else RuntimeError(f"the hook raised {type(error).__name__}: {error}")
 
 
 @frozen
 class Deadline:
-    """How long a hook may take, and where a plain one does."""
+    """How long a hook may take, and where a plain one runs."""
 
     seconds: float
     threads: HookThreads
     left: set[asyncio.Task[Any]] = field(factory=set)
-    """Async hooks that were cancelled, and have not ended yet: an event loop alone would let go of them."""
+    """Cancelled async hooks that have not ended yet: an event loop alone holds no reference to them."""
 
     def passed(self, future: Future[Any] | None = None) -> DeadlinePassed:
-        """What is raised then; ``future``: of a plain hook, which was cancelled where no thread began it."""
+        """Return the error for a passed deadline; ``future`` is that of a plain hook, cancelled if no thread began
+        it.
+        """
         why = ": all hook threads are busy" if future is not None and future.cancelled() else ""
         return DeadlinePassed(f"no answer within {self.seconds:g} s{why}")
 
     def check_room(self) -> None:
-        """Raises DeadlinePassed if as many are left as may hang at once: memory for more has no bound."""
+        """Raise DeadlinePassed if too many cancelled hooks are still running: their memory has no bound."""
         if len(self.left) < self.threads.most:
             return
         self.left.difference_update([task for task in tuple(self.left) if task.get_loop().is_closed()])
@@ -175,7 +179,7 @@ class Deadline:
             raise DeadlinePassed(f"{len(self.left)} cancelled calls are still running")
 
     def leave(self, task: asyncio.Task[Any]) -> None:
-        """Cancel it, and wait for it no longer: what it awaits may not let itself be cancelled."""
+        """Cancel a task, and stop waiting for it: what it awaits may not be cancellable."""
         task.cancel()
         self.left.add(task)
         task.add_done_callback(self._forget)
@@ -183,17 +187,17 @@ class Deadline:
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self.left.discard(task)
         if not task.cancelled():
-            task.exception()  # it is looked at, or the event loop would report it
+            task.exception()  # its exception is retrieved, or the event loop would report it
 
 
 def hook_in_time(
     mode: Mode, hook: Callable[..., Any], deadline: Deadline | None, store: object = None
 ) -> Callable[..., Awaitable[Any]]:
-    """A hook for either host that has to answer before a deadline; it raises DeadlinePassed.
+    """Return a hook, for either host, with a deadline; it raises DeadlinePassed.
 
-    A plain one is called in a thread of its own, an async one in a task of its own, under a sync host in a thread as
-    well; each is left to itself then, and the task is cancelled. Where the store is bound to the thread of a sync host,
-    the hook is called in place, without a deadline: another thread would wait for the locks of this one.
+    A plain one is called in its own thread, an async one in its own task, under a sync host also in a thread; after the
+    deadline both are abandoned, and the task is cancelled. If the store is bound to the thread of a sync host, the hook
+    is called in place, without a deadline: another thread would wait for the locks of this one.
     """
     if deadline is None:
         return hook_for_sync(hook) if mode == "sync" else hook_for_async(hook)
@@ -236,7 +240,7 @@ async def _called(hook: Callable[..., Awaitable[T]], *args: Any) -> T:
 
 
 async def _of_thread(future: Future[Any]) -> Any:
-    """What a plain hook gave in its thread, which may be something to await."""
+    """Return the result of a plain hook in its thread, which may be an awaitable."""
     import asyncio
 
     result = await asyncio.wrap_future(future)
@@ -255,6 +259,6 @@ async def _sync_in_time(hook: Callable[..., Any], deadline: Deadline, *args: Any
 
 
 def _to_its_end(hook: Callable[..., Any], deadline: Deadline, *args: Any) -> Any:
-    """In a thread: also what an async hook, or a plain one, leaves to be awaited; it is cancelled there."""
+    """In a thread: run an async hook, or the awaitable of a plain one, to its end; it is cancelled there."""
     result = hook(*args)
     return _run_async(_async_in_time, partial(_awaiting, result), deadline) if inspect.isawaitable(result) else result

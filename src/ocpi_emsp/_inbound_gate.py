@@ -1,8 +1,8 @@
-"""The InboundGate port for both modes: what callers use of this process, and their turns.
+"""The InboundGate port for both modes: the callers' use of this process, and their turns.
 
 Rules of this module:
-- a lock is held for a short function, never while something is read or waited for;
-- a task waits for its turn, for a bounded time; a thread does not: it would be one that nobody else is served by;
+- a lock is held for a short function, never during a read or a wait;
+- a task waits for its turn, for a bounded time; a thread does not, since it could serve no other caller meanwhile;
 - turns are counted per event loop.
 """
 
@@ -26,22 +26,22 @@ from ocpi_emsp.flows.core.settings import InboundLimits
 from ocpi_emsp.ports import Mode
 
 LONGEST_REST: Final = 2.0
-"""Seconds after a large body at most: what took longer waited for a database, which others use meanwhile."""
+"""Most seconds of rest after a large body: a longer one waited for a database, which others use meanwhile."""
 
 
 @define
 class Inbound:
-    """What callers use, in both modes of an eMSP together."""
+    """The callers' use, in both modes of an eMSP together."""
 
     lock: threading.Lock = field(factory=threading.Lock)
     parties: dict[PartyId, PartyUsage] = field(factory=dict)
     strangers: Strangers = field(factory=Strangers)
     unnamed: Strangers = field(factory=Strangers)
-    """Callers without any token, whom no limit refuses."""
+    """Callers without a token, which no limit rejects."""
 
 
 def make_gate(mode: Mode, inbound: Inbound) -> InboundGate:
-    """The port for a shell."""
+    """Return the port for a shell."""
     return _SyncGate(inbound) if mode == "sync" else _AsyncGate(inbound)
 
 
@@ -160,7 +160,7 @@ class _AsyncGate(_Gate):
 
 @asynccontextmanager
 async def _turn(lane: _Lane, rest: float) -> AsyncIterator[None]:
-    """One at a time; then the lane rests for a multiple of what it took, and others have the processor."""
+    """Run one body at a time; then the lane rests for a multiple of its duration, and others get the processor."""
     async with lane.turn:
         await anyio.sleep(max(lane.rests_until - monotonic(), 0.0))
         began = monotonic()

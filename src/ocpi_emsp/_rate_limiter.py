@@ -1,7 +1,7 @@
 """The RateLimiter and Handshakes ports for both modes: waiting for a slot, the state of each party, and a count.
 
 Rules of this module:
-- a lock is held for a pure function or a count, never while something is sent or waited for;
+- a lock is held for a pure function or a count, never during a request or a wait;
 - every wait is bounded;
 - slots of the async shell are counted per event loop: a task cannot wait for another loop's.
 """
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def make_rate_limiter(mode: Mode, initial: Health) -> RateLimiter:
-    """The port for a shell; ``initial``: what is assumed of every party."""
+    """Return the port for a shell; ``initial`` is the initial state of every party."""
     return _SyncRateLimiter(initial) if mode == "sync" else _AsyncRateLimiter(initial)
 
 
@@ -62,7 +62,7 @@ class _SyncRateLimiter(_States):
         finally:
             with self._freed:
                 self._used[party] -= 1
-                self._freed.notify_all()  # each waits for its own party's
+                self._freed.notify_all()  # each thread waits for its own party's slot
 
 
 class _AsyncRateLimiter(_States):
@@ -79,7 +79,7 @@ class _AsyncRateLimiter(_States):
         if limiter is None:
             limiter = limiters[party] = anyio.CapacityLimiter(slots)
         limiter.total_tokens = slots
-        borrower = object()  # a task may have several requests under way
+        borrower = object()  # a task may have several requests in progress
         with at_most(seconds) as waiting:
             await limiter.acquire_on_behalf_of(borrower)
         if waiting.cancelled_caught:
@@ -95,7 +95,7 @@ def _no_slot(party: PartyId, slots: int, seconds: float) -> PartnerUnavailable:
 
 
 class CountedHandshakes:
-    """The Handshakes port: ``each`` is the most of one party, ``in_all`` the most of all parties."""
+    """The Handshakes port: ``each`` is the limit per party, ``in_all`` that of all parties."""
 
     def __init__(self, each: int, in_all: int) -> None:
         self._lock = threading.Lock()
@@ -113,4 +113,4 @@ class CountedHandshakes:
         finally:
             with self._lock:
                 self._under_way[party] -= is_free
-                self._under_way += Counter()  # without those that have none
+                self._under_way += Counter()  # without those at zero

@@ -1,4 +1,4 @@
-"""The version of the installed package, which pyproject.toml alone says."""
+"""The version of the installed package, which is only set in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ def _installed() -> str:
 
 
 __version__: Final = _installed()
-"""Such as 0.1.0; 0+unknown where the metadata of the package is not installed along with it."""
+"""The version, such as 0.1.0; 0+unknown if the package's metadata is not installed."""

@@ -1,10 +1,10 @@
-"""What wakes the callers that wait for a command in this process, threads or tasks.
+"""Wakes the callers that wait for a command in this process, threads or tasks.
 
 Rules of this module:
-- a waiter is woken by this process after a commit, by a store that announces what other processes wrote, or looks by
-  itself, seldom where the store is known to announce and often elsewhere;
-- a wake-up only means that it is worth while to read, so one too many does no harm;
-- a thread or task costs nothing while it waits; the store is subscribed to once, while a caller waits.
+- a waiter is woken by this process after a commit, or by a store that announces other processes' writes; or it looks by
+  itself, seldom if the store is known to announce, often otherwise;
+- a wake-up only means that reading is worthwhile, so one too many does no harm;
+- a thread or task costs nothing while it waits; the store has one subscription, while any caller waits.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from ocpi_emsp._bridge import Lift, at_most, in_place, in_thread
 from ocpi_emsp.ports import Announcing, Mode
 
 _FIRST_LOOK: Final = 0.5
-"""Seconds: a charge point needs longer than that, a driver hardly notices it."""
+"""Seconds: a charge point takes longer, and a driver hardly notices."""
 _LONGEST_LOOK: Final = 2.0
 _LOOKS: Final = 200
-"""Looks of a process in one second: with more than 400 that wait, each looks less often."""
+"""Looks of a process per second: with more than 400 waiters, each looks less often."""
 _ANNOUNCED_LOOK: Final = 10.0
-"""Where the store is known to announce: an announcement may be lost with a connection, and a clock may be set."""
+"""Seconds if the store is known to announce: an announcement may be lost with a connection, and a clock may be set."""
 
 
 class Waiter(Protocol):
-    """A thread or task that waits; any thread may wake it."""
+    """A waiting thread or task; any thread may wake it."""
 
     def wake(self) -> None:
         """End the wait, or the next one."""
 
     def rearm(self) -> None:
-        """Forget the wake-ups so far."""
+        """Drop the wake-ups so far."""
 
     async def wait(self, seconds: float) -> None:
-        """Wait for a wake-up, or so many seconds."""
+        """Wait for a wake-up, or this many seconds."""
 
 
 class ThreadWaiter:
@@ -67,7 +67,7 @@ class _TaskWaiter:
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: its tasks are gone
+        with contextlib.suppress(RuntimeError):  # the loop is closed: its tasks have ended
             self._loop.call_soon_threadsafe(self._woken.set)
 
     def rearm(self) -> None:
@@ -82,7 +82,7 @@ _LIFTS: Final[dict[Mode, Lift]] = {"sync": in_place, "async": in_thread}
 
 
 class WakeUps:
-    """The waiters of each process: a forked child has no waiters of its parent's, and no subscription."""
+    """The waiters of each process: a forked child has none of its parent's waiters, and no subscription."""
 
     def __init__(self, store: object) -> None:
         self._store = store
@@ -91,9 +91,9 @@ class WakeUps:
         """How a thread waits: that of a test with a simulated CPO answers the CPO meanwhile."""
 
     def here(self) -> WakeUp:
-        """The one of this process."""
+        """Return the object of this process."""
         pid = os.getpid()
-        # setdefault is one step: after a fork, two threads may be the first
+        # setdefault is atomic: after a fork, two threads may be the first
         return self._of_process.get(pid) or self._of_process.setdefault(pid, WakeUp(self._store))
 
     def waiting(self, uid: str, mode: Mode) -> AbstractAsyncContextManager[Waiter]:
@@ -110,7 +110,7 @@ class WakeUp:
 
     def __init__(self, store: object) -> None:
         self._store = store if isinstance(store, Announcing) else None
-        self._lock = threading.Lock()  # held for a few lines, never for a call to the store
+        self._lock = threading.Lock()  # held for a few lines, never during a call to the store
         self._opening = threading.Lock()
         self._waiting: dict[str, set[Waiter]] = {}
         self._count = 0
@@ -118,7 +118,7 @@ class WakeUp:
         self._is_announced = False
 
     def notify(self, uid: str) -> None:
-        """Something became of this command; an empty id: perhaps of any. From any thread."""
+        """Wake the waiters of a changed command; for an empty id, all of them. Callable from any thread."""
         with self._lock:
             found = self._waiting.get(uid, ()) if uid else [each for some in self._waiting.values() for each in some]
             woken = list(found)
@@ -126,13 +126,13 @@ class WakeUp:
             waiter.wake()
 
     def pause(self, looked: int) -> float:
-        """The seconds until the next look of a waiter that has looked so often."""
+        """Return the seconds until the next look of a waiter that has already looked ``looked`` times."""
         alone = min(_FIRST_LOOK * 2.0 ** min(looked, 10), _LONGEST_LOOK)
         return max(_ANNOUNCED_LOOK if self._is_announced else alone, self._count / _LOOKS)
 
     @asynccontextmanager
     async def waiting(self, uid: str, mode: Mode, waiter: Waiter) -> AsyncIterator[Waiter]:
-        """A waiter that is woken from now on, until the end of the block."""
+        """Yield a waiter that is woken from now on, until the end of the block."""
         lift = _LIFTS[mode]
         is_first = self._join(uid, waiter)
         try:
@@ -145,14 +145,14 @@ class WakeUp:
                 await lift(end)
 
     def _join(self, uid: str, waiter: Waiter) -> bool:
-        """True where the store has to be subscribed to."""
+        """Add a waiter; return True if the store has to be subscribed to."""
         with self._lock:
             self._waiting.setdefault(uid, set()).add(waiter)
             self._count += 1
             return self._store is not None and self._end is None
 
     def _subscribe(self) -> None:
-        """The first that waits subscribes; the others wait for that, or find it done."""
+        """Subscribe, if no other waiter has; others wait for that, or find it done."""
         with self._opening:
             if self._store is None or self._end is not None:
                 return
@@ -161,7 +161,7 @@ class WakeUp:
                 self._end = end
 
     def _leave(self, uid: str, waiter: Waiter) -> Callable[[], None] | None:
-        """What ends the subscription, where this was the last that waited."""
+        """Remove a waiter; return the function that ends the subscription, if this was the last one."""
         with self._lock:
             self._waiting[uid].remove(waiter)
             if not self._waiting[uid]:

@@ -1,7 +1,7 @@
-"""The loops that do what is due, in threads or in tasks.
+"""The loops of the background work, in threads or in tasks.
 
-Rules of this module: they wait here, and outlive whatever fails, a bug of ours too, since nothing would start them
-again: one warning per outage, with the traceback.
+Rules of this module: the loops wait here, and survive every failure, including our own bugs, since nothing would
+restart them: one warning per outage, with the traceback.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ocpi_emsp._bridge import rest, run
 
 @frozen
 class Loop:
-    """Something that is done again and again: ``once`` gives the number of what it did."""
+    """Work that is repeated: ``once`` returns the number of handled items."""
 
     what: str
     once: Callable[[], Coroutine[Any, Any, int]]
@@ -31,7 +31,7 @@ class Loop:
 
 @contextmanager
 def in_threads(loops: Sequence[Loop], stop: threading.Event) -> Iterator[None]:
-    """Run each loop in a thread of its own until the end of the block, which waits for the current rounds."""
+    """Run each loop in its own thread until the end of the block, which waits for the current rounds."""
     threads = [
         threading.Thread(target=_keep_running, args=(loop, stop), name=f"ocpi-emsp {loop.what}", daemon=True)
         for loop in loops
@@ -52,7 +52,7 @@ def _keep_running(loop: Loop, stop: threading.Event) -> None:
 
 @asynccontextmanager
 async def in_tasks(loops: Sequence[Loop]) -> AsyncIterator[None]:
-    """Run each loop in a task of its own until the end of the block, which cancels the current rounds."""
+    """Run each loop in its own task until the end of the block, which cancels the current rounds."""
     async with anyio.create_task_group() as group:
         for loop in loops:
             group.start_soon(keep_awaiting, partial(_driven, loop), loop.what, loop.every)
@@ -69,7 +69,7 @@ async def _driven(loop: Loop) -> int:
 
 
 def keep_doing(once: Callable[[], int], what: str, stop: threading.Event, every: float) -> None:
-    """Call ``once`` until ``stop`` is set; ``every`` so many seconds where there was nothing to do."""
+    """Call ``once`` until ``stop`` is set; wait ``every`` seconds if there was nothing to do."""
     pace = _Pace(what, every)
     while not stop.is_set():
         try:
@@ -80,7 +80,7 @@ def keep_doing(once: Callable[[], int], what: str, stop: threading.Event, every:
 
 
 async def keep_awaiting(once: Callable[[], Awaitable[int]], what: str, every: float) -> None:
-    """:func:`keep_doing`, until it is cancelled."""
+    """Do the same as :func:`keep_doing`, until cancelled."""
     pace = _Pace(what, every)
     while True:
         try:
@@ -91,14 +91,14 @@ async def keep_awaiting(once: Callable[[], Awaitable[int]], what: str, every: fl
 
 
 class Seldom:
-    """What a loop does now and then: at its first round, and once every so many seconds."""
+    """Work that a loop does now and then: in its first round, and at intervals of ``every`` seconds."""
 
     def __init__(self, every: float) -> None:
         self._every = every
         self._next = 0.0
 
     def is_due(self) -> bool:
-        """True if it is time again; the next time counts from now on."""
+        """Return True if it is due; the next interval begins now."""
         now = time.monotonic()
         if now < self._next:
             return False
@@ -106,15 +106,15 @@ class Seldom:
         return True
 
     def rest(self, seconds: float) -> None:
-        """Not again for so many seconds, or longer."""
+        """Wait for at least this many seconds before the next time."""
         self._next = max(self._next, time.monotonic() + seconds)
 
 
 class _Pace:
-    """How long a loop rests, and what it logs: an outage is one warning, however long it lasts."""
+    """How long a loop waits, and what it logs: an outage is one warning, however long it takes."""
 
     longest = 60.0
-    """Seconds: an outage is over within a minute of its end, and costs one try a minute."""
+    """Most seconds: work resumes within a minute after an outage, at one attempt a minute."""
 
     def __init__(self, what: str, every: float) -> None:
         self._what = what
@@ -122,14 +122,14 @@ class _Pace:
         self._failures = 0
 
     def after(self, done: int) -> float:
-        """The seconds to rest after a round that did something, or nothing."""
+        """Return the seconds to wait after a round that handled ``done`` items."""
         if self._failures:
             logs.info("loop.recovered", what=self._what, failures=self._failures)
         self._failures = 0
         return 0.0 if done else self._every
 
     def failed(self, error: Exception) -> float:
-        """The seconds to rest after a round that failed."""
+        """Return the seconds to wait after a round that failed."""
         self._failures += 1
         if self._failures == 1:
             logs.warning("loop.failed", trace=error, what=self._what, error=error)

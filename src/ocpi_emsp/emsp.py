@@ -1,8 +1,8 @@
 """The composition root: identity, store, matrix, policies and hooks become resources, clients and applications.
 
-Rules of this module: it wires, and decides nothing; what it is given is checked when it is given. What serves requests
-is imported when an application is made, a resource when it is first used, what few need when it is asked for: a script
-that does one thing does not wait for the others.
+Rules of this module: it only connects the parts; arguments are validated when they are given. Serving code is imported
+when an application is created, a resource when it is first used, rarely used parts on demand: a script that does one
+thing does not wait for the others.
 """
 
 from __future__ import annotations
@@ -90,40 +90,41 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
-        """The time, aware, in UTC."""
+        """Return the current time, aware, in UTC."""
         return datetime.now(UTC)
 
 
 class Emsp(Resources):
     """An eMSP: hand it to a server with :meth:`asgi` or :meth:`wsgi`, call partners with :meth:`partner`.
 
-    ``aio`` is the awaited side: ``await emsp.aio.tokens.put(token)`` is ``emsp.tokens.put(token)`` in a task.
+    ``aio`` is the async side: ``await emsp.aio.tokens.put(token)`` is ``emsp.tokens.put(token)`` in a task.
 
-    ``url`` is the public base under which our paths lie, such as ``https://ocpi.example.com/ocpi/emsp``; URLs that
-    partners get are built from it and never from a Host header. ``store`` is a URL (``sqlite:///emsp.db``,
-    ``postgresql+psycopg://user@host/db``, ``memory``) or a store; one that is made of a URL is closed by :meth:`close`.
-    ``url_policy`` says which URLs of partners are called: a :class:`UrlPolicy`, by default ``https``, which is its
-    ``default()``, or ``loopback``, which also allows this machine. ``policy`` says what of a payload is refused if a
-    partner has no policy of its own. ``retry_policy`` says how often a sync repeats a request, ``rate_limit`` how many
-    requests a partner gets; ``clock`` says the time meanwhile, and ``sleep`` lets it pass. ``telemetry`` gets spans and
-    numbers of requests and calls (docs/how-to/observability.md). ``outbox_events`` says which kinds of events are
-    journalled for a relay (:meth:`relay`), in whichever process that runs. ``http_client`` and ``aio_http_client`` make
-    the clients of httpx2 or httpx that calls go through, for other timeouts, certificates or a test transport; the
-    policy sees what their URLs lead to if they have a ``pinned_transport`` (docs/explanation/security.md).
+    ``url`` is the public base of our paths, such as ``https://ocpi.example.com/ocpi/emsp``; URLs that partners get are
+    built from it and never from a Host header. ``store`` is a URL (``sqlite:///emsp.db``,
+    ``postgresql+psycopg://user@host/db``, ``memory``) or a store; one that is created from a URL is closed by
+    :meth:`close`. ``url_policy`` decides which URLs of partners may be called: a :class:`UrlPolicy`, by default
+    ``https``, which is its ``default()``, or ``loopback``, which also allows this machine. ``policy`` decides which
+    payloads are rejected if a partner has no policy of its own. ``retry_policy`` sets how often a sync repeats a
+    request, ``rate_limit`` how many requests a partner gets; ``clock`` gives the time, and ``sleep`` waits.
+    ``telemetry`` receives spans and metrics of requests and calls (docs/how-to/observability.md). ``outbox_events`` are
+    the kinds of events that are journalled for a relay (:meth:`relay`), whichever process runs it. ``http_client`` and
+    ``aio_http_client`` create the clients of httpx2 or httpx for calls, for other timeouts, certificates or a test
+    transport; the policy checks the resolved addresses only if they have a ``pinned_transport``
+    (docs/explanation/security.md).
 
-    ``forwarded`` names the proxies that are believed about callers (docs/how-to/serving.md); by default none.
+    ``forwarded`` names the proxies that are trusted about callers' addresses (docs/how-to/serving.md); by default none.
 
-    ``business_details`` are what partners get in our credentials (default: the ``name`` alone), and
-    ``credentials_extensions`` what these have beyond the specification (docs/how-to/extensions.md).
+    ``business_details`` are part of our credentials (default: only the ``name``), and ``credentials_extensions`` are
+    their members beyond the specification (docs/how-to/extensions.md).
 
-    ``audit`` has each CDR that is stored audited by the background work (:meth:`running`): the audit is stored, and
-    ``CdrAudited`` says so (docs/how-to/audit-bills.md). It refuses no CDR, and no POST waits for it.
+    With ``audit``, the background work (:meth:`running`) audits each stored CDR: the audit is stored, and reported by
+    ``CdrAudited`` (docs/how-to/audit-bills.md). It rejects no CDR, and no POST waits for it.
 
-    ``authorize_fallback`` answers if the :meth:`authorize` hook is late, raises or returns nonsense: always the same
+    ``authorize_fallback`` answers if the :meth:`authorize` hook is late, raises or returns nonsense: a fixed
     ``Allowed``, a plain function of the AuthorizationRequest that does not block, or None: HTTP 500; by default the
     token's whitelist decides (docs/how-to/authorization.md).
 
-    Raises ValueError or TypeError, naming the setting, for one with which nothing could work.
+    Raises ValueError or TypeError, which names the setting, for an invalid value.
     """
 
     tokens: Tokens
@@ -216,8 +217,8 @@ class Emsp(Resources):
 
         It gets an :class:`AuthorizationRequest`, or, with two positional parameters, the stored Token and the
         LocationReferences of the request or None. It returns AuthorizationInfo, or raises NotEnoughInformation, within
-        ``AuthorizeLimits.timeout``. ``replace``: it takes the place of the one that is registered. Raises TypeError for
-        a function that takes neither, ValueError for a second function without ``replace``.
+        ``AuthorizeLimits.timeout``. ``replace``: it replaces the registered function. Raises TypeError for a function
+        that takes neither, ValueError for a second function without ``replace``.
         """
         setup = self._contexts.setup
         is_pair, is_replacing = is_of_token_and_references(hook), arguments.flag("replace", replace)
@@ -245,11 +246,11 @@ class Emsp(Resources):
     # --- serving ------------------------------------------------------------------------------------------------
 
     def asgi(self, *, background: bool = True, fallback: AsgiApplication | None = None) -> AsgiApp:
-        """Make an ASGI application; any ASGI server runs it, any framework mounts it.
+        """Create an ASGI application; any ASGI server runs it, any framework mounts it.
 
         Its lifespan runs the background work (:meth:`running`), unless ``background`` is False; below a mount, which
-        has no lifespan, enter ``emsp.aio.running()`` in the host's own. ``fallback`` answers what is not below our
-        base path, for a host without mounts.
+        has no lifespan, enter ``emsp.aio.running()`` in the host's own. ``fallback`` answers requests outside our base
+        path, for a host without mounts.
         """
         from ocpi_emsp.adapters.asgi import AsgiApp
         from ocpi_emsp.resources.serving import aio_answering
@@ -258,7 +259,9 @@ class Emsp(Resources):
         return AsgiApp(aio_answering(self.aio._contexts), self._base, self.limits.http, running, fallback)
 
     def wsgi(self, *, fallback: WsgiApplication | None = None) -> WsgiApp:
-        """Make a WSGI application; any WSGI server runs it, any framework mounts it; ``fallback``: see :meth:`asgi`."""
+        """Create a WSGI application; any WSGI server runs it, any framework mounts it; ``fallback``: see
+        :meth:`asgi`.
+        """
         from ocpi_emsp.adapters.wsgi import WsgiApp
         from ocpi_emsp.resources.serving import answering
 
@@ -275,7 +278,7 @@ class Emsp(Resources):
         return answering(self._contexts)(request)
 
     def openapi(self) -> dict[str, Any]:
-        """Describe what is served by default, as an OpenAPI 3.1 document (docs/reference/openapi.md)."""
+        """Describe the default interface as an OpenAPI 3.1 document (docs/reference/openapi.md)."""
         from ocpi_emsp.openapi import describe
 
         name, url = self.identity.business_details.name, self.identity.url
@@ -287,11 +290,11 @@ class Emsp(Resources):
     def running(self, *, sync_every: timedelta | None = None, push: bool = True, every: float = 1.0) -> Iterator[None]:
         """Do the background work in threads, until the end of the block: run it beside a server, or in a worker.
 
-        That is: deliver events, deal with deadlines of commands, push tokens unless ``push`` is False, and with
-        ``sync_every`` sync each registered partner so often; ``every``: the seconds between two looks that found
-        nothing. Several processes may do it on one store: events, pushes and syncs are leased. It outlives failures,
-        and logs them. The end of the block waits for the current listener, push or page. The store stays open. Raises
-        ValueError or TypeError for a time that makes no sense.
+        It delivers events, handles deadlines of commands, pushes tokens unless ``push`` is False, and with
+        ``sync_every`` syncs each registered partner at that interval; ``every``: the seconds between two checks that
+        found nothing. Several processes may do it on one store: events, pushes and syncs are leased. It survives
+        failures, and logs them. The end of the block waits for the current listener, push or page. The store stays
+        open. Raises ValueError or TypeError for an invalid time.
         """
         from ocpi_emsp.background import in_threads
         from ocpi_emsp.resources.running import background
@@ -302,19 +305,19 @@ class Emsp(Resources):
 
     @blocking
     async def redeliver(self) -> int:
-        """Try every event that is due and that this process listens to, in order per object.
+        """Try every due event that this process has a listener for, in order per object.
 
-        That is: those whose listener failed, once they waited, and those of a process that died. Gives the number that
-        were delivered. :meth:`running` does it as well. Raises StoreFailed.
+        These are events whose listener failed, after their wait, and those of a process that died. Returns the number
+        of delivered events. :meth:`running` does this as well. Raises StoreFailed.
         """
         from ocpi_emsp.flows.events.delivery import redeliver
 
         return await redeliver(self._contexts())
 
     def relay(self, publish: PublishFunction, *, batch: int = 100) -> Relay:
-        """Hand the ``outbox_events`` to ``publish``, up to ``batch`` at once, so that it sends them to a broker.
+        """Pass the ``outbox_events`` to ``publish``, up to ``batch`` at once, so that it sends them to a broker.
 
-        ``publish`` gets a list of :class:`RelayedEvent` in order per object; each is handed over at least once. It has
+        ``publish`` gets a list of :class:`RelayedEvent` in order per object; each is passed at least once. It has
         ``DeliveryLimits.lease`` for a batch: after that, another relay may publish the same. Raises ValueError for an
         empty batch.
         """
@@ -325,23 +328,25 @@ class Emsp(Resources):
     # --- partners and the store -----------------------------------------------------------------------------------
 
     def partner(self, party: PartyLike) -> Partner:
-        """Get what concerns one partner, such as ``"NL-TNM"``. Raises ValueError or TypeError for an invalid party."""
+        """Return the methods for one partner, such as ``"NL-TNM"``. Raises ValueError or TypeError for an invalid
+        party.
+        """
         from ocpi_emsp.resources.partner import Partner
 
         return Partner(self._contexts, party)
 
     def joined(self, connection: Any) -> AbstractContextManager[None]:
-        """Make what is called inside the block part of the transaction of ``connection``, which the host commits.
+        """Make calls inside the block part of the transaction of ``connection``, which the host commits.
 
         It is a Connection or Session of SQLAlchemy, or a connection of sqlite3 or psycopg; for Django, see
-        ``ocpi_emsp.contrib.django``. The schema has to be there already. Events are journalled, and delivered after
-        the host's commit: by :meth:`running` or :meth:`redeliver`. Raises TypeError for anything else, and if the store
-        has no transactions to join.
+        ``ocpi_emsp.contrib.django``. The schema must already exist. Events are journalled, and delivered after the
+        host's commit: by :meth:`running` or :meth:`redeliver`. Raises TypeError for anything else, and if the store has
+        no transactions to join.
         """
         return joinable(self._contexts.setup.store).joined(connection)
 
     def retention(self, retention: Retention) -> None:
-        """Say how long things are stored: :meth:`running`, if it is entered afterwards, deletes what is older.
+        """Set how long data is stored: :meth:`running`, if it is entered afterwards, deletes older data.
 
         Raises TypeError for anything but a Retention.
         """
@@ -349,9 +354,9 @@ class Emsp(Resources):
 
     @blocking
     async def prune(self, *, dry_run: bool = False) -> Pruned:
-        """Delete what is older than :meth:`retention` says, and give the numbers; with ``dry_run`` only count it.
+        """Delete data older than :meth:`retention` allows, and return the numbers; with ``dry_run`` only count it.
 
-        It is deleted a few at a time, so it may run beside a server. Raises StoreFailed.
+        Data is deleted a few items at a time, so this may run beside a server. Raises StoreFailed.
         """
         from ocpi_emsp.flows.serving.retention import prune
 
@@ -359,7 +364,7 @@ class Emsp(Resources):
 
     @blocking
     async def close(self) -> None:
-        """Close the connections of a store that was made of a URL; a store that was given is its owner's."""
+        """Close the connections of a store that was created from a URL; a store object is closed by its owner."""
         if self._owns_store:
             await close_store(self._contexts.setup.store, self._contexts.mode)
 
@@ -420,7 +425,7 @@ class AsyncEmsp(Resources):
         return AsyncRelay(self._contexts, publish, batch)
 
     def joined(self, connection: Any) -> AbstractAsyncContextManager[None]:
-        """Do as :meth:`Emsp.joined`, for an AsyncConnection or AsyncSession of SQLAlchemy as well."""
+        """Do the same as :meth:`Emsp.joined`, also for an AsyncConnection or AsyncSession of SQLAlchemy."""
         return joinable(self._contexts.setup.store).ajoined(connection)
 
     def partner(self, party: PartyLike) -> AsyncPartner:

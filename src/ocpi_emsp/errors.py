@@ -1,7 +1,7 @@
-"""The exception tree: whose fault it is, which HTTP status and which OCPI status_code answer it.
+"""The exception tree: whose fault an error is, and its HTTP status and OCPI status_code.
 
 Rules of this module:
-- an exception carries its reply; nothing sniffs an exception by its text;
+- an exception carries its response; no code inspects an exception's text;
 - ``Refusal``: a partner's request that we answer with an error; ``PartnerError``: our request that a partner failed;
 - statuses follow status_codes.md and the table of docs/reference/answers.md.
 """
@@ -15,7 +15,7 @@ from typing import ClassVar
 from ocpi_emsp.findings import Finding, counted, with_reason, worst_first
 
 _MOST_SHOWN = 20
-"""Findings that the text of an exception lists, the worst first."""
+"""Findings in the text of an exception, the worst first."""
 
 
 class OcpiError(Exception):
@@ -31,12 +31,12 @@ class OcpiError(Exception):
 
     @property
     def reason(self) -> str:
-        """The message with the worst of the findings, and how many there are beside it."""
+        """The message with the worst finding, and the number of further findings."""
         return with_reason(self.message, self.findings)
 
 
 class StoreFailed(OcpiError):
-    """The store is unreachable or failed; its transaction is most likely not written."""
+    """The store is unreachable or failed; its transaction was most likely not committed."""
 
     command_uid: str | None = None
     """The command that was sent but whose response could not be stored; do not send it again."""
@@ -46,7 +46,7 @@ class SchemaMismatch(StoreFailed):
     """The schema of the database does not match this version of the library."""
 
 
-# --- a partner's request that is refused ----------------------------------------------------------------------------
+# --- rejected requests of a partner ---------------------------------------------------------------------------------
 
 
 class Refusal(OcpiError):
@@ -135,8 +135,8 @@ class BodyTooLarge(Refusal):
 class TooManyRequests(Refusal):
     """A limit of ours is reached for now (HTTP 429, RFC 6585 4).
 
-    ``retry_after``: the seconds to wait; ``limit``: the name of the setting, of a limit that may refuse every request
-    for a while; ``is_news``: the first such request.
+    ``retry_after``: the seconds to wait; ``limit``: the name of the setting, for a limit that may reject every request
+    for a while; ``is_news``: True for the first such request.
     """
 
     http_status = 429
@@ -159,11 +159,11 @@ class BodyTooSlow(Refusal):
 
 
 class CallerGone(Refusal):
-    """The connection ended before the request body was complete: no answer can be sent."""
+    """The connection ended before the request body was complete: no response can be sent."""
 
 
 class QuotaExceeded(Refusal):
-    """The party stores as much here as a quota of it allows; 2000, since OCPI has no status for that."""
+    """The party has reached one of its storage quotas; 2000, since OCPI has no status for that."""
 
     http_status = 200
 
@@ -191,13 +191,14 @@ class NotEnoughInformation(Refusal):
     status_code = 2002
 
 
-# --- registration that fails ----------------------------------------------------------------------------------------
+# --- failed registrations -------------------------------------------------------------------------------------------
 
 
 class RegistrationFailed(Refusal):
     """The credentials handshake cannot be completed (credentials.md 3.5, 3.6).
 
-    ``said``: what the answer to the partner says. The message is for us: it may show what lies behind a URL.
+    ``said``: the message in the response to the partner. The exception's own message is for us: it may reveal what a
+    URL leads to.
     """
 
     http_status = 200
@@ -240,15 +241,15 @@ class UnknownCommand(OcpiError):
 
 
 class UnsafeUrl(OcpiError):
-    """A URL that the URL policy forbids, or that lies where the party's URLs may not; nothing was sent to it."""
+    """A URL that the URL policy forbids, or that is outside the party's allowed places; nothing was sent to it."""
 
 
 class InvalidEnvironment(OcpiError):
-    """A variable of the environment that calls depend on is invalid, such as ``SSL_CERT_FILE`` or ``HTTPS_PROXY``."""
+    """An environment variable that calls depend on is invalid, such as ``SSL_CERT_FILE`` or ``HTTPS_PROXY``."""
 
 
 class PartnerError(OcpiError):
-    """A call to a partner failed. ``http_status`` is what we answer if a request of ours depends on it."""
+    """A call to a partner failed. ``http_status`` is our own status if a request to us depends on the call."""
 
     def __init__(self, message: str, *, method: str = "", url: str = "", findings: Sequence[Finding] = ()) -> None:
         super().__init__(message, findings=findings)
@@ -262,8 +263,8 @@ class PartnerError(OcpiError):
 class TransportFailed(PartnerError):
     """No response: connection, TLS, timeout, or a response larger than the limit.
 
-    ``retryable``: the same GET may succeed later, as after a reset or a timeout; not after a rejected certificate or a
-    response over a limit.
+    ``retryable``: the same GET may succeed later, for example after a reset or a timeout; not after a rejected
+    certificate or a response over a limit.
     """
 
     def __init__(self, message: str, *, method: str = "", url: str = "", retryable: bool = False) -> None:

@@ -1,10 +1,10 @@
-"""Events: what happened to the backend's data, for listeners.
+"""Events: changes of the backend's data, for listeners.
 
 Rules of this module:
-- an event is written to the journal in the transaction of its change and delivered after the commit, at least once,
-  in order per object; a bumped ``last_updated`` alone is no event;
-- an event carries the typed view of the object as it is stored after the change;
-- what a relay hands on says the same in bytes that do not change from one try to the next.
+- an event is written to the journal in the transaction of its change and delivered after the commit, at least once, in
+  order per object; a later ``last_updated`` alone is not an event;
+- an event has the typed view of the object as stored after the change;
+- a relayed event has the same content, in bytes that are equal at every attempt.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from ocpi_emsp.pricing import Reason, Verdict
 
 @frozen(kw_only=True)
 class Event:
-    """What every event says: whose object it is, when the change was received, and under which correlation id."""
+    """The common fields of all events: the object's owner, when the change was received, and its correlation id."""
 
     model: ClassVar[tuple[str, type[Any]] | None] = None
-    """The attribute that holds the typed view of the journalled document, and its model."""
+    """The attribute with the typed view of the journalled document, and its model."""
 
     country_code: str
     party_id: str
@@ -40,7 +40,7 @@ class Event:
 
     @property
     def party(self) -> PartyId:
-        """Whose object it is, such as ``NL-TNM``."""
+        """The owner of the object, such as ``NL-TNM``."""
         return PartyId.received(self.country_code, self.party_id)
 
 
@@ -65,7 +65,7 @@ class EvseReceived(Event):
 
 @frozen(kw_only=True)
 class EvseRemoved(Event):
-    """A location was put without this EVSE, so it is REMOVED."""
+    """A PUT of a location left this EVSE out, so it is REMOVED."""
 
     model = ("evse", Evse)
     location_id: str
@@ -83,7 +83,7 @@ class SessionReceived(Event):
 
 @frozen(kw_only=True)
 class SessionInvalidated(Event):
-    """A session that was COMPLETED is INVALID now."""
+    """A COMPLETED session became INVALID."""
 
     model = ("session", Session)
     session: Session
@@ -117,7 +117,7 @@ class TariffDeleted(Event):
 
 @frozen(kw_only=True)
 class CdrReceived(Event):
-    """A CDR arrived for the first time."""
+    """A CDR was received for the first time."""
 
     model = ("cdr", Cdr)
     cdr: Cdr
@@ -125,7 +125,9 @@ class CdrReceived(Event):
 
 @frozen(kw_only=True)
 class CdrConflict(Event):
-    """A CDR arrived under the id of another one with other content; it is stored beside the first, which stands."""
+    """A CDR was received under the id of another one with other content; it is stored beside the first, which is
+    retained.
+    """
 
     model = ("cdr", Cdr)
     cdr: Cdr
@@ -138,13 +140,13 @@ class CdrAudited(Event):
     model = ("cdr", Cdr)
     cdr: Cdr
     verdict: Verdict
-    """Whether its total follows from its tariff."""
+    """Whether the CDR's total follows from its tariff."""
     difference: Decimal | None
     """Claimed minus expected, in the CDR's currency; None if undecidable."""
     at_least: bool
-    """The difference is to a bound: it is at least so much."""
+    """True if the difference is to a bound: it is at least that much."""
     reasons: tuple[Reason, ...]
-    """Why it is undecidable, and what is suspicious beside the price; the first 100."""
+    """Why it is undecidable, and suspicions beside the price; the first 100."""
 
 
 @frozen(kw_only=True)
@@ -155,12 +157,12 @@ class CommandResultReceived(Event):
     command: CommandType
     result: CommandResponseType
     late: bool = False
-    """It came after the deadline, and so after CommandTimedOut."""
+    """True if it was received after the deadline, and so after CommandTimedOut."""
 
 
 @frozen(kw_only=True)
 class CommandTimedOut(Event):
-    """The deadline of a command that we sent passed without a result; one may still come, late."""
+    """The deadline of a command that we sent passed without a result; a late result may still follow."""
 
     uid: str
     command: CommandType
@@ -168,7 +170,7 @@ class CommandTimedOut(Event):
 
 @frozen(kw_only=True)
 class CommandLedToSession(Event):
-    """The session that a START_SESSION brought about is there."""
+    """The session that a START_SESSION caused was received."""
 
     uid: str
     command: CommandType
@@ -185,25 +187,24 @@ class ReservationChanged(Event):
     state: str
     """One of :class:`ocpi_emsp.resources.ReservationState`."""
     uid: str
-    """Of the command that it stands on."""
+    """The uid of the command that it is based on."""
     session_id: str | None
-    """The session that uses it."""
+    """The session that uses the reservation."""
 
 
 @frozen(kw_only=True)
 class ObjectMoved(Event):
-    """An object that was stored as its hub's is this party's: it is stored under its owner now (``module`` and ``id``
-    say which)."""
+    """An object that was stored as its hub's own is now stored under its owner (``module`` and ``id`` identify it)."""
 
     module: str
     id: str
     previous_party: PartyId
-    """Whose it was until now: the party of the connection."""
+    """The previous owner: the party of the connection."""
 
 
 @frozen(kw_only=True)
 class ResyncRequested(Event):
-    """A partner changed an object that is not known here: it should be pulled (``module`` and ``id`` say which)."""
+    """A partner changed an object that is not stored here: it should be pulled (``module`` and ``id`` identify it)."""
 
     module: str
     id: str
@@ -211,10 +212,12 @@ class ResyncRequested(Event):
 
 @frozen(kw_only=True)
 class QuotaReached(Event):
-    """A party stores as much here as a quota allows; more is refused. Once, and again each day that it lasts."""
+    """A party has reached a storage quota, so more is rejected. Sent once, and again on each day on which it stays
+    so.
+    """
 
     quota: str
-    """The setting that says how much, such as ``QuotaLimits.objects``."""
+    """The setting of the quota, such as ``QuotaLimits.objects``."""
     limit: int
 
 
@@ -223,7 +226,7 @@ class PartyRegistered(Event):
     """The credentials handshake with a party is complete."""
 
     notes: tuple[str, ...] = ()
-    """What is odd about its versions and endpoints, and what was done about it."""
+    """Oddities of its versions and endpoints, and how they were handled."""
 
 
 @frozen(kw_only=True)
@@ -231,7 +234,7 @@ class PartyUpdated(Event):
     """A party renewed its credentials or endpoints."""
 
     notes: tuple[str, ...] = ()
-    """What is odd about its versions and endpoints, and what was done about it."""
+    """Oddities of its versions and endpoints, and how they were handled."""
 
 
 @frozen(kw_only=True)
@@ -241,7 +244,7 @@ class PartyUnregistered(Event):
 
 @frozen(kw_only=True)
 class HandshakeFailed(Event):
-    """A party sent its credentials, and its API cannot be used: it got a neutral sentence, the reason is here."""
+    """A party sent its credentials, and its API is unusable: the response was neutral, the reason is here."""
 
     reason: str
 
@@ -254,7 +257,7 @@ EVENTS: dict[str, type[Event]] = {
 """The events above, by name."""
 
 _OLD_NAMES = {"ResyncWanted": "ResyncRequested"}
-"""What events of version 0.1 are called now: they may still wait in a journal."""
+"""New names of version 0.1's events, which may still wait in a journal."""
 _READINGS: dict[str, Any] = {
     "notes": tuple,
     "previous_kwh": Decimal,
@@ -268,22 +271,22 @@ _READINGS: dict[str, Any] = {
 
 
 class UnreadableEvent(OcpiError):
-    """A journalled event that cannot be read, such as one of a newer version."""
+    """An unreadable journalled event, for example one of a newer version."""
 
 
 def kind_of(name: str) -> type[Event] | None:
-    """The class of the events that are journalled under this name, or None."""
+    """Return the class of the events that are journalled under this name, or None."""
     return EVENTS.get(_OLD_NAMES.get(name, name))
 
 
 def names_of(kinds: Iterable[type[Event]]) -> frozenset[str]:
-    """The names under which events of these kinds stand in a journal."""
+    """Return the names under which events of these kinds are journalled."""
     wanted = frozenset(kinds)
     return frozenset(name for name in (*EVENTS, *_OLD_NAMES) if kind_of(name) in wanted)
 
 
 def event_of(entry: Entry) -> Event:
-    """The event of a journal entry. Raises UnreadableEvent."""
+    """Return the event of a journal entry. Raises UnreadableEvent."""
     kind = kind_of(entry.name)
     if kind is None:
         raise UnreadableEvent(f"there is no event {shown(entry.name)} in this version")
@@ -304,29 +307,29 @@ def _event(kind: type[Event], entry: Entry) -> Event:
 
 @frozen(kw_only=True)
 class RelayedEvent:
-    """An event on its way to a broker."""
+    """An event for a broker."""
 
     id: str
-    """The same at every try: a consumer that remembers it takes no event twice."""
+    """The same at every attempt: a consumer that stores it processes no event twice."""
     name: str
-    """The event's class, such as ``SessionReceived``."""
+    """The name of the event's class, such as ``SessionReceived``."""
     country_code: str
     party_id: str
     at: datetime
     correlation_id: str
     key: Key
-    """The object: events with the same key come in order."""
+    """The object: events with the same key are in order."""
     event: Event
     _entry: Entry = field(repr=False)
 
     @property
     def party(self) -> PartyId:
-        """Whose object it is, such as ``NL-TNM``."""
+        """The owner of the object, such as ``NL-TNM``."""
         return self.event.party
 
     @classmethod
     def of(cls, entry: Entry) -> RelayedEvent:
-        """The event of a journal entry. Raises UnreadableEvent."""
+        """Return the event of a journal entry. Raises UnreadableEvent."""
         event = event_of(entry)
         if entry.key is None:
             raise UnreadableEvent(f"{entry.name} names no object")
@@ -343,11 +346,11 @@ class RelayedEvent:
         )
 
     def to_json(self) -> bytes:
-        """The event as one JSON object, in UTF-8; the same bytes at every try.
+        """Return the event as one JSON object, in UTF-8; the same bytes at every attempt.
 
         Its members: ``id``, ``name``, ``country_code``, ``party_id``, ``at``, ``correlation_id``, ``key`` (``kind``,
-        ``id``, ``parent``), ``details`` (what the event says beside the document, such as ``created``), ``document``
-        (the object as it is stored, with all that the partner sent; null where the event is of no document).
+        ``id``, ``parent``), ``details`` (the event's other fields, such as ``created``), ``document`` (the object as
+        stored, with all that the partner sent; null if the event has no document).
         """
         common = {"country_code", "party_id", "correlation_id"}
         document = {
@@ -365,4 +368,4 @@ class RelayedEvent:
 
 
 PublishFunction: TypeAlias = Callable[[list[RelayedEvent]], object]
-"""Publishes a batch of events, plain or async; if it raises, they stay stored for another try."""
+"""Publishes a batch of events, plain or async; if it raises, they stay stored for another attempt."""

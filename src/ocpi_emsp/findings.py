@@ -1,7 +1,7 @@
-"""Findings: what deviates, where, how badly, and which clause says so.
+"""Findings: what deviates, where, how severely, and by which clause.
 
 Rules of this module:
-- plain data without behaviour beyond presentation; everything else in the library may import it;
+- plain data without behaviour beyond presentation; every other module may import it;
 - a place is a JSON Pointer (RFC 6901) into the document as received;
 - severities: ``error`` leaves no usable value, ``warning`` deviates but has one clear reading, ``note`` is harmless.
 """
@@ -23,7 +23,7 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        """0 for a note, 1 for a warning, 2 for an error."""
+        """The rank: 0 for a note, 1 for a warning, 2 for an error."""
         return _RANKS[self]
 
 
@@ -54,12 +54,12 @@ class Finding:
 
     @classmethod
     def of(cls, rule: Rule, pointer: str, message: str, clause: str = "") -> Finding:
-        """The finding of a rule; ``clause`` is that of the object, for a rule that has none of its own."""
+        """Return the finding of a rule; ``clause`` is that of the object, for a rule without its own."""
         clause = rule.clause or clause
         return cls(pointer=pointer, rule=rule.id, severity=rule.severity, message=message, clause=clause)
 
     def as_json(self) -> dict[str, str]:
-        """The finding as the JSON object that reports and OCPI answers carry."""
+        """Return the finding as the JSON object in reports and OCPI responses."""
         return {
             "pointer": self.pointer,
             "rule": self.rule,
@@ -73,25 +73,28 @@ class Finding:
 
 
 MAX_FINDINGS = 1000
-"""The most findings of one report: enough for any partner, and a bound on memory for hostile input."""
+"""Most findings of one report: enough for any partner, and a bound on memory for hostile input."""
 MAX_DEVIATIONS = 25 * MAX_FINDINGS
-"""Deviations of whatever severity after which the search for more ends, and the document is refused: a location with
-3,000 EVSEs of two connectors has 21,000 where each of them has two or three."""
+"""Deviations of any severity after which the search ends, and the document is rejected: a location of 3,000 EVSEs with
+two connectors has 21,000 if each of these objects has two or three.
+"""
 MAX_COMPARED = 2 * MAX_FINDINGS
-"""The most findings of one severity that are made to find the first ones; further ones are counted, which is cheap."""
+"""Most findings of one severity that are created to determine the first ones; further ones are only counted, which is
+cheap.
+"""
 
 
 @frozen
 class Report:
-    """All findings of one document, ordered by pointer; never more than :data:`MAX_FINDINGS`, the rest is counted."""
+    """All findings of one document, ordered by pointer; at most :data:`MAX_FINDINGS`, the rest are counted."""
 
     findings: tuple[Finding, ...] = ()
     more: int = field(default=0)
-    """The number of findings beyond those listed; at least so many, where the errors were too many to go on."""
+    """The number of findings beyond those listed; a lower bound if the search ended because of too many errors."""
 
     @classmethod
     def of(cls, findings: Iterable[Finding], limit: int = MAX_FINDINGS) -> Report:
-        """A report of ``findings``: errors are never cut in favour of notes, the rest is ordered by pointer."""
+        """Return a report of ``findings``: errors are never cut in favour of notes, the rest is ordered by pointer."""
         collector = Collector(limit)
         for finding in findings:
             collector.append(finding)
@@ -99,7 +102,7 @@ class Report:
 
     @property
     def severity(self) -> Severity | None:
-        """The worst severity found, or None if nothing was found."""
+        """The worst severity, or None if there are no findings."""
         return max((finding.severity for finding in self.findings), key=lambda severity: severity.rank, default=None)
 
     @property
@@ -108,7 +111,7 @@ class Report:
         return self.severity is not Severity.ERROR
 
     def at_least(self, severity: Severity) -> tuple[Finding, ...]:
-        """The findings of this severity or a worse one."""
+        """Return the findings of this severity or a worse one."""
         return tuple(finding for finding in self.findings if finding.severity.rank >= severity.rank)
 
     def __iter__(self) -> Iterator[Finding]:
@@ -120,43 +123,43 @@ class Report:
 
 @define
 class Collector:
-    """Collect findings: the worst ``limit`` of them, by first pointers, are stored; the rest is counted.
+    """Collects findings: the worst ``limit`` of them, by first pointers, are stored; the rest are counted.
 
-    It never stores more than twice ``limit``. Errors are cut last. :meth:`takes` is asked before a finding is made, and
-    :attr:`enough` ends the search: the work for a document has a bound then, too.
+    It never stores more than twice ``limit``. Errors are cut last. :meth:`takes` is called before a finding is created,
+    and :attr:`enough` ends the search, so the work for a document is bounded, too.
     """
 
     limit: int = MAX_FINDINGS
     _kept: list[Finding] = field(factory=list, init=False)
     count: int = field(default=0, init=False)
-    """How many there are, the stored ones and the others."""
+    """The number of findings, stored or not."""
     _last: tuple[int, str, str] | None = field(default=None, init=False)
-    """What sorts after this was cut already: ``limit`` findings before it are known."""
+    """Findings that sort after this were already cut: ``limit`` findings before it are known."""
     _hidden: set[tuple[str, str]] = field(factory=set, init=False)
     _hidden_count: int = field(default=0, init=False)
     _made: dict[Severity, int] = field(factory=lambda: dict.fromkeys(Severity, 0), init=False)
-    """How many findings were added, by severity."""
+    """The number of added findings, by severity."""
     enough: bool = field(default=False, init=False)
-    """True once there are more errors than a report lists, or more deviations than anyone looks for."""
+    """True once there are more errors than a report lists, or more deviations than the search allows."""
 
     def takes(self, severity: Severity) -> bool:
-        """False where a further finding of this severity need not be made, but for :meth:`skip`."""
+        """Return False if a further finding of this severity need not be created, only counted with :meth:`skip`."""
         return self._made[severity] < MAX_COMPARED or self.limit > MAX_COMPARED
 
     def skip(self, number: int = 1) -> None:
-        """Count findings that were not made."""
+        """Count findings that were not created."""
         self.count += number
         if self.count > MAX_DEVIATIONS:
             self.enough = True
 
     @property
     def has_errors(self) -> bool:
-        """Whether an error was added."""
+        """True if an error was added."""
         return self._made[Severity.ERROR] > 0
 
     @property
     def found(self) -> Sequence[Finding]:
-        """The findings in the order of their adding; where they are many, the worst of those that were cut first."""
+        """The findings in the order in which they were added; if there were too many, the worst of those cut first."""
         return self._kept
 
     def append(self, finding: Finding) -> None:
@@ -173,7 +176,7 @@ class Collector:
     def hide(self, pointer: str, rule: str) -> None:
         """Leave out the finding of ``rule`` at ``pointer``: a worse finding implies it.
 
-        Once ``limit`` worse findings are stored, none of those that they imply can be among them.
+        Once ``limit`` worse findings are stored, none of the implied ones can be among them.
         """
         self._hidden_count += 1
         if len(self._hidden) < self.limit:
@@ -198,23 +201,23 @@ def _worst_first(finding: Finding) -> tuple[int, str, str]:
 
 
 def counted(number: int, noun: str) -> str:
-    """``1 error``, ``2 errors``."""
+    """Return a count with its noun: ``1 error``, ``2 errors``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def worst(findings: Collection[Finding]) -> Finding | None:
-    """The first finding of the highest severity, or None."""
+    """Return the first finding of the highest severity, or None."""
     severity = max({each.severity for each in findings}, key=lambda each: each.rank, default=None)
     return next((each for each in findings if each.severity is severity), None)
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings by falling severity; those of one severity as they were."""
+    """Return the findings by falling severity; those of one severity stay in order."""
     return sorted(findings, key=lambda each: -each.severity.rank)
 
 
 def with_reason(message: str, findings: Sequence[Finding]) -> str:
-    """``message``, the worst of its findings, and how many there are beside it; once, where the message has them."""
+    """Return ``message`` with its worst finding and the number of further ones, unless it already has them."""
     finding = worst(findings)
     if finding is None:
         return message
@@ -225,12 +228,12 @@ def with_reason(message: str, findings: Sequence[Finding]) -> str:
 
 
 def pointer(path: Sequence[str | int]) -> str:
-    """The RFC 6901 pointer of a path of member names and array indices."""
+    """Return the RFC 6901 pointer of a path of member names and array indices."""
     return "".join("/" + _short(str(step)).replace("~", "~0").replace("/", "~1") for step in path)
 
 
 def _short(step: str) -> str:
-    """A name of a readable length: one of 4 MiB would stand in every finding below it."""
+    """Return a name of a readable length: one of 4 MiB would be repeated in every finding below it."""
     return step if len(step) <= _LONGEST_STEP else f"{step[: _LONGEST_STEP - 3]}..."
 
 

@@ -1,6 +1,6 @@
-"""What is listed, lazily, in both modes: objects that are stored here, and those of a partner.
+"""Lazy lists, in both modes: of stored objects, and of a partner's objects.
 
-Rules of this module: nothing is read or requested before it is wanted, and what is remembered of a list is bounded.
+Rules of this module: nothing is read or requested before it is needed, and what a list stores is bounded.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _KEPT_REJECTED = 1000
-"""Unusable objects that a listing remembers: enough to report, and a bound on memory."""
+"""Unusable objects that a listing stores: enough to report, and a bound on memory."""
 _PAGE = 500
 """Stored objects that are read at once: few enough for little memory, many enough that a page costs nothing."""
 _FEW = 20
-"""Read at least, however few are wanted: not every one may be selected."""
+"""Objects that are read at least, however few are needed: some may not be selected."""
 
 
 class Numbered(Protocol):
-    """What is listed by its place in the store."""
+    """An object with a place in the store."""
 
     @property
     def sequence(self) -> int: ...
 
 
 class Items(Generic[T]):
-    """Stored objects, oldest first: read page by page as they are wanted, in constant memory."""
+    """Stored objects, oldest first: read page by page on demand, in constant memory."""
 
     def __init__(
         self,
@@ -42,7 +42,8 @@ class Items(Generic[T]):
         select: Callable[[Any], T | None] = lambda found: found,
         page: int = _PAGE,
     ) -> None:
-        """``read`` gives a page of so many objects after a place; ``select`` what is given of one, None for nothing.
+        """``read`` returns a page of a number of objects after a place; ``select`` maps an object to the listed one, or
+        None.
 
         Raises ValueError for a negative ``limit``.
         """
@@ -56,7 +57,7 @@ class Items(Generic[T]):
         self._page = page
 
     async def source(self) -> AsyncIterator[T]:
-        """The objects that are left."""
+        """Yield the remaining objects."""
         while self._left is None or self._left > 0:
             wanted = self._page if self._left is None else min(self._page, max(self._left, _FEW))
             page = await self._read(wanted, self.after)
@@ -94,7 +95,7 @@ class AsyncItems(Generic[T]):
 
 
 class _Pages(Generic[T]):
-    """What both modes of a partner's list say of it."""
+    """What both modes of a partner's list have."""
 
     def __init__(self) -> None:
         self.total: int | None = None
@@ -112,7 +113,7 @@ class _Pages(Generic[T]):
 
 
 class Listing(_Pages[T]):
-    """The objects of a partner's list, lazily: a page is requested when its first object is wanted."""
+    """The objects of a partner's list, lazily: a page is requested when its first object is needed."""
 
     def __init__(self, source: AsyncIterator[FetchedPage[T]]) -> None:
         super().__init__()
@@ -120,7 +121,7 @@ class Listing(_Pages[T]):
         self._left = iterate(source)
 
     def pages(self) -> Iterator[FetchedPage[T]]:
-        """The pages that are left."""
+        """Return the remaining pages."""
         return map(self._remember, self._left)
 
     def __iter__(self) -> Iterator[T]:
@@ -138,7 +139,7 @@ class AsyncListing(_Pages[T]):
         self._source = driven_items(listing.source)
 
     async def pages(self) -> AsyncIterator[FetchedPage[T]]:
-        """The pages that are left."""
+        """Yield the remaining pages."""
         async for page in self._source:
             yield self._remember(page)
 

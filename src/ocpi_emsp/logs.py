@@ -1,11 +1,11 @@
-"""What an operator reads: one line per event on the logger ``ocpi_emsp``, the same shape everywhere.
+"""The log for operators: one line per event on the logger ``ocpi_emsp``, in the same form everywhere.
 
 Rules of this module:
-- a line begins with the name of its event, one of docs/how-to/observability.md, and goes on with ``key=value``;
-- a value cannot break a line: what is not printable ASCII, or holds a space, a quote, ``=`` or a backslash, is quoted
-  and escaped as JSON does it; a long one is cut; None is left out;
-- no secret is given to it: no Authorization header, no credentials, no URL of a database; nor what identifies a driver
-  (the uid of a token, an auth_id), which is taken out of URLs here.
+- a line begins with the name of its event, one of docs/how-to/observability.md, and continues with ``key=value``;
+- a value cannot break a line: a value with a space, a quote, ``=``, a backslash or anything but printable ASCII is
+  quoted and escaped as in JSON; a long one is cut; None is left out;
+- callers pass no secrets: no Authorization header, no credentials, no URL of a database; nor data that identifies a
+  driver (the uid of a token, an auth_id), which this module removes from URLs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final
 log: Final = logging.getLogger("ocpi_emsp")
 
 LONGEST: Final = 300
-"""Characters of one value: a URL or a sentence; a page of HTML belongs into no log."""
+"""Most characters of one value: a URL or a sentence; a page of HTML does not belong into a log."""
 
 _PLAIN: Final = re.compile(r"[!#-<>-\[\]-~]+").fullmatch
 """Printable ASCII without a space, a quote, ``=`` and the backslash."""
@@ -46,17 +46,17 @@ def error(event: str, *, trace: BaseException | None = None, **values: object) -
 
 
 def shows_info() -> bool:
-    """Return whether :func:`info` writes anything, before expensive values are computed."""
+    """Return True if :func:`info` writes anything; to be checked before expensive values are computed."""
     return log.isEnabledFor(logging.INFO)
 
 
 def line(event: str, /, **values: object) -> str:
-    """``event key=value ...``: one line, whatever the values hold."""
+    """Return ``event key=value ...``: one line, whatever the values contain."""
     return " ".join([event, *(f"{name}={text(value)}" for name, value in values.items() if value is not None)])
 
 
 def text(value: object) -> str:
-    """One value as it stands in a line: of the URL of a driver's token, nothing is left below ``/tokens/``."""
+    """Return one value as written in a line; of the URL of a driver's token, the part below ``/tokens/`` is removed."""
     written = _OF_DRIVERS.sub(r"\1*", str(value))
     if len(written) > LONGEST:
         written = written[: LONGEST - 3] + "..."

@@ -1,7 +1,7 @@
-"""PartyId: what names a party, written ``NL-TNM``.
+"""PartyId: the identifier of a party, written ``NL-TNM``.
 
-Rules of this module: country_code and party_id compare without case (CiString); what a user writes is checked, what a
-partner said of itself is taken as it is.
+Rules of this module: country_code and party_id are case-insensitive (CiString); a user's text is validated, a partner's
+own codes are accepted as they are.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class PartyId(_Codes):
 
     @classmethod
     def parse(cls, text: str) -> PartyId:
-        """The party that ``NL-TNM`` names. Raises ValueError."""
+        """Return the party that a text such as ``NL-TNM`` names. Raises ValueError."""
         written = text.strip().upper()
         if not _WRITTEN.fullmatch(written):
             raise ValueError(f"invalid party '{text}': expected CC-XXX, for example NL-TNM")
@@ -38,12 +38,12 @@ class PartyId(_Codes):
 
     @classmethod
     def received(cls, country_code: str, party_id: str) -> PartyId:
-        """The party with these codes, whatever they are: some partners use longer ones."""
+        """Return the party with these codes, whatever they are: some partners use longer ones."""
         return tuple.__new__(cls, (country_code.upper(), party_id.upper()))
 
     @classmethod
     def of(cls, party: PartyLike) -> PartyId:
-        """The party that is meant. Raises ValueError for another text, TypeError for anything else."""
+        """Return the PartyId of either form. Raises ValueError for an invalid text, TypeError for anything else."""
         if isinstance(party, PartyId):
             return party
         if not isinstance(party, str):
@@ -55,9 +55,9 @@ class PartyId(_Codes):
 
 
 PartyLike: TypeAlias = str | PartyId
-"""A party as it is given: ``"NL-TNM"`` or a PartyId."""
+"""A party, given as ``"NL-TNM"`` or a PartyId."""
 
 
 def codes_of(party: PartyLike | None) -> tuple[str | None, str | None]:
-    """The codes to select by; None for every party."""
+    """Return the codes to select by; None for every party."""
     return (None, None) if party is None else PartyId.of(party)

@@ -1,11 +1,11 @@
-"""The ports: protocols that a store, a transport, a clock and a telemetry fulfil. Flows know nothing behind them.
+"""The ports: protocols that a store, a transport, a clock and a telemetry implement. Flows depend only on these.
 
 Rules of this module:
 - every port is small, and async: a port that never suspends serves the sync shell as well (see _bridge.py);
-- a store is dumb: behaviour lives in flows, atomicity in the store's transaction;
-- inside a transaction a flow awaits nothing but the transaction;
-- a flow that needs a location and its EVSEs reads the location first: two transactions then lock in one order;
-- what a store keeps is in records.py, and can be imported from here.
+- a store is simple: behaviour is in flows, atomicity in the store's transaction;
+- inside a transaction a flow only awaits the transaction;
+- a flow that needs a location and its EVSEs reads the location first, so that two transactions lock in one order;
+- records.py has the data that a store holds; it can also be imported from here.
 """
 
 from __future__ import annotations
@@ -53,17 +53,18 @@ from ocpi_emsp.wire import Request, Response
 
 
 class Transaction(Protocol):
-    """An atomic unit: what it reads is locked until its end, so two transactions on one record run in sequence.
+    """An atomic unit: the records that it reads are locked until its end, so two transactions on one record run in
+    sequence.
 
     That includes records that do not exist yet. A read-only transaction locks nothing and cannot write.
     Raises CannotStore (an InvalidObject) if the store cannot save a value, at the call or at the commit.
 
-    It may be able to do more, which is looked for and never required: :func:`prefetch`, :func:`read_documents`,
+    It may have optional methods, which are used if present: :func:`prefetch`, :func:`read_documents`,
     :func:`due_reader`.
     """
 
     async def get(self, key: Key) -> Record | None:
-        """The record, or None."""
+        """Return the record, or None."""
 
     async def put(self, record: Record) -> None:
         """Insert or replace; a replaced record keeps its place in the order.
@@ -75,36 +76,36 @@ class Transaction(Protocol):
         """Remove the record, if it exists; a location with its EVSEs."""
 
     async def children(self, key: Key) -> Sequence[Record]:
-        """The EVSEs of a location, oldest first."""
+        """Return the EVSEs of a location, oldest first."""
 
     async def page(self, query: Query) -> Page:
-        """The records that match, oldest first."""
+        """Return the records that match, oldest first."""
 
     async def append(self, entry: Entry) -> None:
         """Add to the journal; an entry with the same id is replaced in its place."""
 
     async def entry(self, entry_id: str) -> Entry | None:
-        """The entry with this id, or None."""
+        """Return the entry with this id, or None."""
 
     async def entries(
         self, topic: str, key: Key | None = None, limit: int = 100, *, owner: Owner | None = None, after: int = 0
     ) -> Sequence[Entry]:
-        """Entries of one topic, oldest first, ``after`` a sequence; of one object, or one owner, where it is given."""
+        """Return entries of one topic, oldest first, ``after`` a sequence; of one object, or one owner, if given."""
 
     async def settle(self, entry_id: str) -> None:
         """Remove an entry that is delivered or obsolete."""
 
     async def usage(self, name: str, owner: Owner | None = None) -> Mapping[Owner, Usage]:
-        """What each owner has of a kind or of a topic, or this owner alone; one that has nothing is not among them.
+        """Return the amount that each owner, or only this one, has of a kind or topic; owners without any are left out.
 
-        It locks nothing. It may read all of it, so it is asked for seldom.
+        It locks nothing. It may read everything, so it is called seldom.
         """
 
 
 class Store(Protocol):
     """A store of objects. The context manager commits at its end and rolls back if the block raises.
 
-    Raises StoreFailed if the store cannot be reached. It may have more methods: :func:`recorder`, :func:`repeatable`.
+    Raises StoreFailed if the store is unreachable. It may have optional methods: :func:`recorder`, :func:`repeatable`.
     """
 
     def transaction(self, *, read_only: bool = False) -> AbstractAsyncContextManager[Transaction]:
@@ -112,12 +113,12 @@ class Store(Protocol):
 
 
 async def prefetch(tx: Transaction, keys: Collection[Key], *, children: bool = False) -> None:
-    """Read and lock these records, and the keys that have none yet, at once, with ``children`` the EVSEs of the
-    locations among them; by the method ``prefetch`` of a transaction, where it has one.
+    """Read and lock these records at once, also keys without a record, and with ``children`` the EVSEs of locations
+    among them. Uses the method ``prefetch`` of a transaction, if it has one.
 
-    ``get`` and ``children`` of them need no statement of their own afterwards, and see what is put meanwhile. Without
-    the method they read and lock one by one. Keys of one kind, owner and parent are locked together; give those first
-    that other transactions lock first.
+    Afterwards ``get`` and ``children`` need no statement of their own for them, and see later puts. Without the method
+    they read and lock one by one. Keys of one kind, owner and parent are locked together; put those first that other
+    transactions lock first.
     """
     read = getattr(tx, "prefetch", None)  # isinstance would cost ten times as much, in every PATCH
     if keys and read is not None:
@@ -126,13 +127,13 @@ async def prefetch(tx: Transaction, keys: Collection[Key], *, children: bool = F
 
 def is_joined(tx: Transaction) -> bool:
     """Return True for a part of the host's transaction: it may be rolled back, so no event is delivered yet."""
-    return getattr(tx, "joined", False) is True  # a wrapper may give anything for a name that it does not know
+    return getattr(tx, "joined", False) is True  # a wrapper may return anything for an unknown name
 
 
 async def read_documents(tx: Transaction, query: Query) -> Documents:
-    """The documents of a page; by the method ``documents`` of a transaction, where it has one.
+    """Return the documents of a page, by the method ``documents`` of a transaction, if it has one.
 
-    It returns the same as this function makes of a page with one record more, and costs less.
+    The method returns the same as this function does from a page with one record more, and costs less.
     """
     read = getattr(tx, "documents", None)
     if read is not None:
@@ -149,9 +150,10 @@ ReadDue: TypeAlias = Callable[[DueQuery], Awaitable[Sequence[Entry]]]
 
 
 def due_reader(tx: Transaction) -> ReadDue | None:
-    """The method ``due`` of a transaction, or None: a store need not have it.
+    """Return the method ``due`` of a transaction, or None: it is optional.
 
-    It finds what a :class:`DueQuery` asks for by an index, and locks nothing. Without it the pages of a topic are read.
+    It finds the entries of a :class:`DueQuery` by an index, and locks nothing. Without it the pages of a topic are
+    read.
     """
     found: ReadDue | None = getattr(tx, "due", None)
     return found
@@ -161,37 +163,35 @@ OpenTransaction: TypeAlias = Callable[[], AbstractAsyncContextManager[Transactio
 
 
 def recorder(store: Store) -> OpenTransaction | None:
-    """The method ``recording`` of a store, or None: a store need not have it.
+    """Return the method ``recording`` of a store, or None: it is optional.
 
-    It opens a transaction for what is read first, and then recorded with ``append``; it writes nothing else. It may
-    lock nothing of what it reads. What is appended is committed at the end, at the latest. Without the method, what is
-    read and what is appended are two transactions. A BlockingStore has in its place the attribute ``for_recording``:
-    a BlockingStore whose transactions are such.
+    It opens a transaction that first reads, and then only records with ``append``. It need not lock what it reads. What
+    is appended is committed at the end, at the latest. Without the method, the reads and the appends are two
+    transactions. A BlockingStore has instead the attribute ``for_recording``: a BlockingStore with such transactions.
     """
     found: OpenTransaction | None = getattr(store, "recording", None)
     return found
 
 
 def repeatable(store: Store) -> AbstractAsyncContextManager[Transaction]:
-    """Open a transaction whose work is done again where it is lost; by the method ``repeatable`` of a store, where it
-    has one, else by ``transaction``.
+    """Open a transaction whose work is repeated if it is lost, by the method ``repeatable`` of a store, if it has one,
+    otherwise by ``transaction``.
 
-    All of it may be lost after its end where the database loses power, with all that was committed after it, but not
-    once a usual transaction wrote something and was committed. What it appended to the journal, and what it wrote with
-    that, is not lost. A BlockingStore has in its place the attribute ``for_repeatable``: a BlockingStore whose
-    transactions are such.
+    All of it may be lost after its end if the database loses power, with all that was committed after it, but not once
+    a usual transaction has written something and was committed. Its journal entries, and what it wrote with them, are
+    not lost. A BlockingStore has instead the attribute ``for_repeatable``: a BlockingStore with such transactions.
     """
     opened: OpenTransaction = getattr(store, "repeatable", None) or store.transaction
     return opened()
 
 
 def is_of_one_process(tx: Transaction) -> bool:
-    """Return True where other processes see nothing of what this one stores."""
+    """Return True if other processes cannot see what this one stores."""
     return getattr(tx, "of_one_process", False) is True
 
 
 class BlockingTransaction(Protocol):
-    """:class:`Transaction` for a driver that blocks: each method means the same, also those that it need not have."""
+    """:class:`Transaction` for a driver that blocks: each method, also an optional one, means the same."""
 
     def get(self, key: Key) -> Record | None:
         """See :meth:`Transaction.get`."""
@@ -254,35 +254,36 @@ class Announcing(Protocol):
 
     def announce(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """Call ``listener`` with the id of each command that is written from now on, from any thread, at least once
-        while the database is connected; ``""`` means that some may have been missed. Returns a function that ends it.
+        while the database is connected; ``""`` means that some may have been missed. Returns a function that ends this.
         """
 
 
 @runtime_checkable
 class PartyWatching(Protocol):
-    """A store that knows whether what was read of partners still stands, so that it need not be read for each request.
+    """A store that knows whether data read about partners is still valid, so that it need not be read for each request.
 
-    Both methods are called for every request, from any thread: they wait for no server, no lock and no transaction.
+    Both methods are called for every request, from any thread: they must not wait for a server, a lock or a
+    transaction.
     """
 
     def watch_parties(self) -> object | None:
-        """Return what :meth:`is_unchanged` compares with, before parties and credentials are read; None where they have
-        to be read each time, as inside a transaction of the host.
+        """Return a value for :meth:`is_unchanged`, before parties and credentials are read; None if they have to be
+        read each time, for example inside a transaction of the host.
         """
 
     def is_unchanged(self, watched: object, read: Iterable[tuple[Key, Record | None]]) -> bool:
-        """Return True where no process changed these parties and credentials since ``watched``, nor wrote one that was
-        not there. False if that is not known. What this process committed counts at once.
+        """Return True if no process changed these parties and credentials since ``watched``, or wrote one that did not
+        exist. Return False if that is unknown. Commits of this process count at once.
         """
 
 
 @runtime_checkable
 class ThreadBound(Protocol):
-    """A store whose transactions may be a part of one that belongs to a thread of the host, as Django's do."""
+    """A store whose transactions may be part of one that belongs to a thread of the host, as in Django."""
 
     def is_bound_to_thread(self) -> bool:
-        """Return True if the calling thread is inside such a transaction: no other thread sees what it wrote, and may
-        wait for its locks.
+        """Return True if the calling thread is inside such a transaction: other threads do not see what it wrote, and
+        may wait for its locks.
         """
 
 
@@ -294,16 +295,16 @@ class Clock(Protocol):
 
 
 class Send(Protocol):
-    """One HTTP exchange. Raises TransportFailed if there is no answer."""
+    """One HTTP exchange. Raises TransportFailed if there is no response."""
 
     async def __call__(self, request: Request) -> Response: ...
 
 
 class ReadBody(Protocol):
-    """Reads the body of a received request, after its head was looked at."""
+    """Reads the body of a received request, after its head was checked."""
 
     async def __call__(self, most: int) -> bytes:
-        """Return the next bytes, ``most`` of them; fewer are the end. Raises BodyTooSlow, CallerGone."""
+        """Return the next ``most`` bytes; fewer mean the end. Raises BodyTooSlow, CallerGone."""
 
 
 class DeadlinePassed(Exception):
@@ -317,7 +318,9 @@ class Sleep(Protocol):
 
 
 Attributes: TypeAlias = Mapping[str, str | int | float | bool]
-"""What a span or a number is about, by names such as ``ocpi.module``. Never a token, nor what identifies a driver."""
+"""Facts about a span or a metric, by names such as ``ocpi.module``. Never a token, nor data that identifies a
+driver.
+"""
 
 
 class Measurement(NamedTuple):
@@ -350,7 +353,7 @@ class Telemetry(Protocol):
     def span(
         self, name: str, role: Role, attributes: Attributes, headers: Mapping[str, str] | None = None
     ) -> AbstractContextManager[Span]:
-        """Open a span around a block; ``headers``: those of the served request, which carry its trace."""
+        """Open a span around a block; ``headers`` are those of the served request, which carry its trace."""
 
     def count(self, name: str, value: int, attributes: Attributes) -> None:
         """Add to a counter."""
@@ -377,7 +380,7 @@ COUNTERS: Final[Mapping[str, tuple[str, str]]] = {
     CLIENT_REQUESTS: ("{request}", "Calls to partners, each with its retries."),
     FINDINGS: ("{finding}", "Deviations in what partners sent, refused or let pass."),
 }
-"""What a telemetry counts: unit and description of each name. docs/how-to/observability.md has the same table."""
+"""The counters of a telemetry: unit and description of each name. docs/how-to/observability.md has the same table."""
 HISTOGRAMS: Final[Mapping[str, tuple[str, str]]] = {
     SERVER_DURATION: ("s", "How long a partner waited for an answer."),
     CLIENT_DURATION: ("s", "How long a call to a partner took, with its turn, its retries and their waits."),

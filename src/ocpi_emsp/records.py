@@ -1,6 +1,6 @@
-"""What a store keeps: records, the journal's entries, and what is asked of them.
+"""The data of a store: records, the journal's entries, and queries.
 
-Rules of this module: plain data; who keeps it, and how, is in ports.py.
+Rules of this module: plain data; ports.py has the interface of a store.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ocpi_emsp.codec.content import content_hash
 
 
 class Kind:
-    """What a record is. Plain strings: a key is hashed on every request."""
+    """The kind of a record. Plain strings: a key is hashed on every request."""
 
     PARTY: Final = "party"
     CREDENTIAL: Final = "credential"
@@ -55,20 +55,20 @@ NAMES: Final[Mapping[str, str]] = {
 }
 """Every kind and the plural name of its records; a location comes before its EVSEs."""
 PARTY_KINDS: Final = frozenset({Kind.PARTY, Kind.CREDENTIAL})
-"""What says who a partner is."""
+"""The kinds that identify a partner."""
 
 
 Owner: TypeAlias = tuple[str, str]
-"""The country_code and the party_id of the party that an object is of."""
+"""The country_code and the party_id of an object's owner."""
 
 
 class Key(NamedTuple):
-    """What identifies a record. ``parent``: the location of an EVSE or of a reservation, a token's type, the content
-    hash of a CDR conflict, what distinguishes the versions of a tariff.
+    """The identifier of a record. ``parent``: the location of an EVSE or of a reservation, a token's type, the content
+    hash of a CDR conflict, the discriminator of a tariff's versions.
 
     A pushed token is what a party has of a token of ours: the owner is that party, the rest is the token's.
 
-    ``country_code`` and ``party_id`` compare without case (CiString): a store keeps them in upper case.
+    ``country_code`` and ``party_id`` are case-insensitive (CiString): a store has them in upper case.
     """
 
     kind: str
@@ -78,9 +78,9 @@ class Key(NamedTuple):
     parent: str = ""
 
 
-@define(unsafe_hash=True)  # nothing changes one; attrs takes three times as long to make a frozen one
+@define(unsafe_hash=True)  # never changed; attrs takes three times as long to create a frozen one
 class Record:
-    """One stored object: the document as received, and what a store orders and filters by."""
+    """One stored object: the document as received, and the values by which a store orders and filters."""
 
     key: Key
     document: bytes
@@ -89,11 +89,13 @@ class Record:
     received_at: datetime
     """When its last change was received, or a full sync last listed it."""
     view: Any = field(default=None, eq=False, repr=False)
-    """The typed view of the document, or one with its attributes, if the flow has it: a store fills its query columns
-    from it."""
+    """The typed view of the document, or an object with its attributes, if the flow has one: a store fills its query
+    columns from it.
+    """
     revision: int = field(default=0, eq=False)
-    """The number of puts of the record, those of one transaction counted once or each: 1 for a new one. Set by the
-    store."""
+    """The number of puts of the record; those of one transaction count once or each: 1 for a new one. Set by the
+    store.
+    """
     sequence: int = field(default=0, eq=False)
     """The position among the records of its kind, in the order of their first put. Set by the store."""
     missing_since: datetime | None = field(default=None, eq=False)
@@ -103,14 +105,14 @@ class Record:
     correlation_id: str = field(default="", eq=False)
     """The correlation id of the last change; empty if it had none."""
     valid_from: datetime | None = None
-    """Of a tariff and its versions: from when on what it says holds; None if that is its ``last_updated``."""
+    """For a tariff and its versions: from when its content is valid; None if that is its ``last_updated``."""
     first_received_at: datetime | None = None
-    """Of a tariff and its versions: when what it says was received first; None if that is its ``received_at``."""
+    """For a tariff and its versions: when its content was first received; None if that is its ``received_at``."""
     valid_until: datetime | None = None
-    """Of a tariff's version: until when it held. A tariff itself still does."""
+    """For a tariff's version: when it ended. A tariff itself is still valid."""
 
     def updated(self, last_updated: datetime, correlation_id: str) -> Record:
-        """The same, changed at another time; ``evolve`` takes six times as long."""
+        """Return the same record, changed at another time; ``evolve`` takes six times as long."""
         return Record(
             self.key,
             self.document,
@@ -128,7 +130,7 @@ class Record:
         )
 
     def listed(self, received_at: datetime) -> Record:
-        """The same, received again and not missing."""
+        """Return the same record, received again and not missing."""
         return Record(
             self.key,
             self.document,
@@ -147,7 +149,7 @@ class Record:
 
     @cached_property
     def content_hash(self) -> str:
-        """The hash of what the document says, without its ``last_updated``."""
+        """The hash of the document's content, without its ``last_updated``."""
         return content_hash(self.document, self.key.kind)
 
 
@@ -156,7 +158,8 @@ class Query:
     """Records of one kind, oldest first (by their first put): by owner, last updated in ``[date_from, date_to)``,
     received in ``[received_from, received_to)``.
 
-    A reader of everything goes on ``after`` its last record's sequence: each page costs the same, unlike by ``offset``.
+    A reader of everything continues ``after`` its last record's sequence: each page costs the same, unlike by
+    ``offset``.
     """
 
     kind: str
@@ -169,7 +172,9 @@ class Query:
     start_from: datetime | None = None
     start_to: datetime | None = None
     by_start: Literal["first", "last"] | None = None
-    """CDRs, or sessions, that start in ``[start_from, start_to)``; ``by_start``: those first or last (no ``after``)."""
+    """CDRs, or sessions, that start in ``[start_from, start_to)``; ``by_start``: the first or the last of them (no
+    ``after``).
+    """
     date_from: datetime | None = None
     date_to: datetime | None = None
     received_from: datetime | None = None
@@ -177,19 +182,19 @@ class Query:
     id: str | None = None
     """Records with this id, of every owner."""
     id_in_any_case: str | None = None
-    """Records whose id is this one, the case of its letters apart: of A to Z at least."""
+    """Records with this id, ignoring the case of letters: at least of A to Z."""
     at: datetime | None = None
-    """Tariffs, or versions of tariffs, that held at this moment: from then or earlier, and until later."""
+    """Tariffs, or versions of tariffs, that were valid at this moment: from then or earlier, and until later."""
     after: int = 0
     offset: int = 0
     limit: int = 100
     count: bool = True
-    """Whether to count; otherwise ``Page.total`` is 0."""
+    """True to count; otherwise ``Page.total`` is 0."""
 
 
 @frozen
 class Page:
-    """A page of records, and how many match the query in all."""
+    """A page of records, and the number of all records that match the query."""
 
     records: Sequence[Record]
     total: int
@@ -197,22 +202,22 @@ class Page:
 
 @frozen
 class Documents:
-    """The documents of a page, and nothing else of its records."""
+    """The documents of a page, without the rest of their records."""
 
     joined: bytes
-    """JSON texts, byte for byte as they are stored, with a comma between each two."""
+    """The JSON texts, byte for byte as stored, separated by commas."""
     last: int
-    """The sequence of the last one; 0 where there is none."""
+    """The sequence of the last one; 0 if there is none."""
     more: bool
-    """Whether others follow."""
+    """True if others follow."""
     total: int
-    """How many match the query in all; 0 where it does not count."""
+    """The number of all that match the query; 0 if it does not count."""
 
 
 EVENT: Final = "event"
 """Events for listeners in this process."""
 RELAY: Final = "relay"
-"""Events for a relay, which hands them to a broker."""
+"""Events for a relay, which passes them to a broker."""
 REJECTION: Final = "rejection"
 RESYNC: Final = "resync"
 """What the next sync of a party has to pull: an object, or a window. One entry per request, by its id."""
@@ -221,17 +226,17 @@ DEADLINE: Final = "deadline"
 START: Final = "start"
 """START_SESSION and RESERVE_NOW commands that wait for their session, by location."""
 NAMED_START: Final = "named_start"
-"""Those that have an ``authorization_id``, by that."""
+"""Those with an ``authorization_id``, by that."""
 START_PLACE: Final = "start_place"
-"""Those of NAMED_START by location, for a session that names no authorization."""
+"""Those of NAMED_START by location, for a session without an authorization_id."""
 FAN_OUT: Final = "fan_out"
 """Parties with pending token pushes; one entry per party, by its id."""
 SYNC: Final = "sync"
 """When a party is synced next; one entry per party, by its id."""
 AUTHORIZATION: Final = "authorization"
-"""Decisions on real-time authorizations; a store keeps the newest of them."""
+"""Decisions on real-time authorizations; only the newest are stored."""
 UPKEEP: Final = "upkeep"
-"""When work on the whole store is done next; one entry per kind of work, by its id."""
+"""When work on the whole store is due next; one entry per kind of work, by its id."""
 PENDING_AUDIT: Final = "pending_audit"
 """CDRs that are to be audited; one entry per CDR, by its id."""
 QUOTA: Final = "quota"
@@ -271,7 +276,7 @@ class Entry:
     attempts: int = 0
     error: str = ""
     due: datetime | None = None
-    """Not delivered before: another process has leased it, or it failed and is retried then."""
+    """Not delivered before this time: another process has leased it, or it failed and is retried then."""
     sequence: int = field(default=0, eq=False)
     """The position in the journal. Set by the store."""
 
@@ -282,33 +287,35 @@ class Entry:
 
 
 PARKED: Final = datetime(9000, 1, 1, tzinfo=UTC)
-"""The ``due`` of an entry that waits behind an earlier one of its object, which failed: the process that
-is done with that one leases this one, or takes the mark away."""
+"""The ``due`` of an entry that waits behind an earlier one of its object, which failed: the process that settles the
+earlier one leases this one, or unparks it.
+"""
 
 
 @frozen(kw_only=True)
 class DueQuery:
-    """The entries of a topic that may be dealt with now: whose ``due`` is None, at most ``at``, or after ``beyond`` and
-    before PARKED; oldest first, after a sequence."""
+    """The entries of a topic that may be handled now: whose ``due`` is None, at most ``at``, or after ``beyond`` and
+    before PARKED; oldest first, after a sequence.
+    """
 
     topic: str
     at: datetime
     beyond: datetime = PARKED
     """A ``due`` further ahead was set by a clock that has gone back since."""
     not_named: frozenset[str] = frozenset()
-    """Names of entries that are left out."""
+    """Names of entries that are excluded."""
     after: int = 0
     limit: int = 100
 
 
 @frozen
 class Usage:
-    """How much there is of something."""
+    """An amount of stored data."""
 
     count: int = 0
     bytes: int = 0
-    """Of the documents; of an entry the body, and the details as JSON."""
+    """Bytes of the documents; for an entry those of the body, and of the details as JSON."""
 
     def plus(self, count: int, size: int) -> Usage:
-        """So much more."""
+        """Return the amount, increased."""
         return Usage(self.count + count, self.bytes + size)

@@ -1,10 +1,10 @@
-"""One table of every path, both ways: it matches what comes in and builds what goes out.
+"""One table of every path, in both directions: it matches incoming paths and builds outgoing ones.
 
 Rules of this module (the URL tables of each chapter; docs/spec-choices.md row 17):
 - a route's path is relative to its module's endpoint; ids are percent-decoded and encoded per segment;
-- an endpoint is called as announced; what lies below it is joined with exactly one slash;
-- doubled slashes are read as one, but behind the owner of an object: there one stands for an id that is empty;
-- module names and the scheme's own words compare without case, ids as they are;
+- an endpoint is called as announced; the path below it is joined with exactly one slash;
+- doubled slashes are read as one, except behind the owner of an object, where they stand for an empty id;
+- module names and the fixed words of a path are case-insensitive, ids are case-sensitive;
 - ``row`` is the path of the support matrix row that switches the route; None is always on.
 """
 
@@ -24,7 +24,7 @@ VERSION = "2.1.1"
 
 @frozen
 class Route:
-    """One method of one path. ``name`` names the flow that serves or makes the call."""
+    """One method of one path. ``name`` identifies the flow that serves it or makes the call."""
 
     name: str
     method: str
@@ -34,14 +34,15 @@ class Route:
     row: str | None
 
     def on(self, matrix: SupportMatrix) -> bool:
-        """True if the matrix switches this route on."""
+        """Return True if the matrix switches this route on."""
         return self.row is None or matrix.supports(self.module, self.direction, self.method, self.row)
 
     def url(self, endpoint: str, *, trailing_slash: bool = False, **params: str) -> str:
-        """The URL of this route below a module's endpoint, before the endpoint's query; parameters are percent-encoded.
+        """Return the URL of this route below a module's endpoint, before the endpoint's query; parameters are
+        percent-encoded.
 
-        The endpoint itself is called as it was announced, with or without a slash at its end.
-        ``trailing_slash``: the URL ends with a slash, as some partners want it.
+        The endpoint itself is called as announced, with or without a trailing slash. ``trailing_slash``: the URL ends
+        with a slash, as some partners require.
         """
         path, mark, query = endpoint.partition("?")
         if self.path:
@@ -52,9 +53,9 @@ class Route:
         return f"{path}{mark}{query}"
 
 
-@define  # one is made for each request, and attrs takes twice as long for a frozen one
+@define  # created for each request; a frozen class takes twice as long in attrs
 class Match:
-    """What an incoming path addresses: the routes by method, and the decoded parameters."""
+    """The target of an incoming path: its routes by method, and the decoded parameters."""
 
     routes: Mapping[str, Route]
     params: Mapping[str, str]
@@ -68,7 +69,7 @@ def _routes(direction: str, module: str, *entries: tuple[str, str, str, str | No
 
 
 def _methods(path: str, row: str, *methods: str) -> list[tuple[str, str, str, str]]:
-    """Routes of one path and row, each named after its method."""
+    """Return the routes of one path and row, each named after its method."""
     return [(method.lower(), method, path, row) for method in methods]
 
 
@@ -138,12 +139,12 @@ OUTGOING: tuple[Route, ...] = (
 
 
 def incoming(name: str) -> Route:
-    """The incoming route of this name."""
+    """Return the incoming route of this name."""
     return _BY_NAME[FROM_CPO, name]
 
 
 def outgoing(name: str) -> Route:
-    """The outgoing route of this name."""
+    """Return the outgoing route of this name."""
     return _BY_NAME[TO_CPO, name]
 
 
@@ -155,7 +156,7 @@ _Entry: TypeAlias = tuple[tuple[tuple[int, str], ...], tuple[tuple[int, str], ..
 
 
 def _table(routes: Iterable[Route]) -> dict[tuple[str, int], _Entry]:
-    """Routes by module and number of segments; that tells the incoming paths of 2.1.1 apart."""
+    """Return routes by module and number of segments, which distinguishes the incoming paths of 2.1.1."""
     table: dict[tuple[str, int], _Entry] = {}
     for route in routes:
         names = tuple((place, part[1:-1]) for place, part in enumerate(route.path) if part[0] == "{")
@@ -170,7 +171,9 @@ MODULES = tuple(dict.fromkeys(route.module for route in INCOMING[2:]))
 
 
 def match(path: str) -> Match | None:
-    """What a raw path below our base addresses, or None. ``path`` starts with a slash; a trailing one is ignored."""
+    """Return the target of a raw path below our base, or None. ``path`` starts with a slash; a trailing one is
+    ignored.
+    """
     segments = (_single_slashes(path) if "//" in path else path).strip("/").split("/")
     start = 2 if segments[0] == VERSION and len(segments) > 1 else 1
     module = segments[start - 1].lower()
@@ -190,7 +193,7 @@ def match(path: str) -> Match | None:
 
 
 def below(path: str, *bases: str) -> str:
-    """The raw path without the base that it lies under: the public one, or the prefix of a mount.
+    """Return the raw path without its base: the public one, or the prefix of a mount.
 
     A proxy may have stripped either already, so the first base counts below which one of our paths begins.
     """
@@ -203,7 +206,9 @@ def below(path: str, *bases: str) -> str:
 
 
 def is_below(path: str, base: str) -> bool:
-    """True if the raw path lies below the public base, which may be empty: then one of our paths begins it."""
+    """Return True if the raw path is below the public base, which may be empty: then it has to begin with one of our
+    paths.
+    """
     path = _single_slashes(path)
     if not path.startswith(base):
         return False
@@ -211,9 +216,10 @@ def is_below(path: str, base: str) -> bool:
 
 
 def _single_slashes(path: str) -> str:
-    """The path with doubled slashes read as one: some partners put one between an endpoint and what lies below it.
+    """Return the path with doubled slashes read as one: some partners put one between an endpoint and the path below
+    it.
 
-    Behind an owner they stay: an EVSE of a location without an id is no location.
+    Behind an owner they stay: an EVSE of a location without an id is not a location.
     """
     if "//" not in path:
         return path
@@ -224,6 +230,6 @@ def _single_slashes(path: str) -> str:
 
 _SLASHES = re.compile("/{2,}")
 _OWNER_OF = re.compile(rf".*?/{re.escape(VERSION)}/+(?:locations|sessions|tariffs)/+[^/]+/+[^/]+", re.IGNORECASE)
-"""Up to the party_id that a path names, of the modules whose paths name one."""
+"""Matches a path up to its party_id, for modules whose paths have one."""
 _ROOTS = ("/versions", f"/{VERSION}")
 _LONGEST_ROOT = max(map(len, _ROOTS))

@@ -1,9 +1,10 @@
 """The wire's scalar types: each constraint is stated once, here or in the annotation of the field that uses it.
 
 Rules of this module (types.md and the tables of each chapter):
-- ``StringN`` is ``string(N)``; non-ASCII text is kept and reported as a note, so it is no constraint of the type;
+- ``StringN`` is ``string(N)``; non-ASCII text is accepted and reported as a note, so it is not a constraint of the
+  type;
 - ``DateTime`` is an aware ``datetime``; ``Number`` is an exact ``Decimal``, never a float;
-- enums are open: a value that the specification does not list keeps its text (see :class:`OpenEnum`);
+- enums are open: a value that the specification does not list retains its text (see :class:`OpenEnum`);
 - ``extra={"reading": ...}`` names the reading that the diagnosing lane tries on a value that breaks the constraint.
 """
 
@@ -34,7 +35,7 @@ String255: TypeAlias = Annotated[str, Meta(max_length=255)]
 String512: TypeAlias = Annotated[str, Meta(max_length=512)]
 
 CiString36: TypeAlias = Annotated[str, Meta(max_length=36, extra={"case_insensitive": True})]
-"""Compared without regard to case (types.md 1.1)."""
+"""Compared case-insensitively (types.md 1.1)."""
 
 Url: TypeAlias = Annotated[str, Meta(max_length=255)]
 """string(255) (types.md 1.6)."""
@@ -66,16 +67,16 @@ DateTime: TypeAlias = Annotated[datetime, Meta(tz=True)]
 
 
 def aware(moment: object, name: str) -> datetime:
-    """The time, which has a zone. Raises ValueError if it has none."""
+    """Return the time if it has a zone. Raises ValueError if it has none."""
     if isinstance(moment, datetime) and moment.utcoffset() is not None:
         return moment
     raise ValueError(f"invalid {name} '{given(moment)}': expected a time with a zone, for example datetime.now(UTC)")
 
 
 def aware_times(_: type[Any], fields: list[Attribute[Any]]) -> list[Attribute[Any]]:
-    """Refuse a naive time in every DateTime field of a class: its ``field_transformer``.
+    """Reject a naive time in every DateTime field of a class, as its ``field_transformer``.
 
-    By converters: msgspec refuses such a time itself, and runs validators of attrs, which would make it slower.
+    By converters: msgspec itself rejects such a time, and would also run validators of attrs, which would slow it down.
     """
     return [each.evolve(converter=_AWARE) if "DateTime" in str(each.type) else each for each in fields]
 
@@ -88,7 +89,7 @@ _AWARE: Any = Converter(_aware, takes_field=True)
 
 
 def given(value: object) -> str:
-    """What a caller gave, for a message: a text, number or time as it is, anything else by a name."""
+    """Return a caller's argument for a message: a text, number or time unchanged, anything else by a name."""
     if value is None or isinstance(value, str | int | float | Decimal | date | timedelta):
         return str(value)
     return str(getattr(value, "__qualname__", type(value).__name__))
@@ -99,15 +100,15 @@ Number: TypeAlias = Decimal
 
 
 class OpenEnum(StrEnum):
-    """An enum of the specification which keeps values that the specification does not list.
+    """An enum of the specification that retains values which the specification does not list.
 
     ``Status("CHARGING")`` is strict and raises ValueError for an unlisted text; :meth:`of` never raises: an unlisted
-    text gives a member of the same class whose ``value`` is that text and whose :attr:`known` is False.
+    text returns a member of the same class whose ``value`` is that text and whose :attr:`known` is False.
     """
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """The listed member with this value, or an unlisted member that carries the text."""
+        """Return the listed member with this value, or an unlisted member with the text."""
         listed = cls._value2member_map_.get(text)
         if isinstance(listed, cls):
             return listed

@@ -1,9 +1,9 @@
-"""A text that does not show itself.
+"""A text that does not reveal itself.
 
 Rules of this module (credentials.md 2.1: a token is as good as a password):
-- whatever prints, formats or logs it gets ``***``; pickle, JSON and concatenation, which would carry it away, are a
+- printing, formatting and logging give ``***``; pickle, JSON and concatenation, which would copy the text, raise
   TypeError;
-- :meth:`Secret.reveal` gives the text, so that a search for that word finds every place where one is used.
+- :meth:`Secret.reveal` returns the text, so a search for that word finds every place where one is used.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ SHOWN: Final = "***"
 
 
 class Secret:
-    """A token. ``str()``, ``repr()`` and formats give ``***``, :meth:`reveal` the text. Equal to its text."""
+    """A token. ``str()``, ``repr()`` and formats give ``***``, :meth:`reveal` returns the text. Equal to its text."""
 
     __slots__ = ("__text",)
 
@@ -23,7 +23,7 @@ class Secret:
         self.__text = text
 
     def reveal(self) -> str:
-        """The text itself: hand it over in a secure way, and log it nowhere."""
+        """Return the text: hand it over in a secure way, and never log it."""
         return self.__text
 
     def __str__(self) -> str:
@@ -61,7 +61,7 @@ class Secret:
 
 
 def revealed(token: str | Secret) -> str:
-    """The text of a token that is given either way."""
+    """Return the text of a token that is given in either form."""
     return token.reveal() if isinstance(token, Secret) else token
 
 

@@ -3,8 +3,8 @@
 Rules of this module:
 - a row lists the methods of a path for one module and direction, and whether they are supported;
 - the default is the published matrix;
-- what the specification requires of every eMSP has no row and is always on: versions, version details,
-  GET credentials, the commands callback.
+- calls that the specification requires of every eMSP have no row and are always on: versions, version details, GET
+  credentials, the commands callback.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ class SupportMatrix:
     def default(cls) -> SupportMatrix:
         """Return the published default matrix."""
         published = pkgutil.get_data("ocpi_emsp", "support-matrix.csv")  # importlib.resources takes 4 ms to import
-        assert published is not None  # the loader of a file can read files beside it
+        assert published is not None  # a file's loader can read files beside it
         return cls.from_csv(published.decode())
 
     @classmethod
     def full(cls) -> SupportMatrix:
-        """Return a matrix with everything that the specification has for an eMSP, and PATCH credentials."""
+        """Return a matrix with all calls that the specification defines for an eMSP, and PATCH credentials."""
         return cls(tuple(evolve(row, supported=True) for row in cls.default().rows))
 
     @classmethod

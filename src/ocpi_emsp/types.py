@@ -1,6 +1,7 @@
-"""Types that the signatures of public classes and functions mention, for annotations of your own.
+"""Types in the signatures of public classes and functions, for users' annotations.
 
-Rules of this module: tests/test_exports.py finds every such type; one that has a natural home is listed there instead.
+Rules of this module: tests/test_exports.py finds every such type; a type with another natural module is listed there
+instead.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ __all__ = [
     "WsgiApplication",
 ]
 
-if not TYPE_CHECKING:  # a type checker reads the imports above, and must not take every name for one of ours
+if not TYPE_CHECKING:  # type checkers read the imports above; __getattr__ would make every name valid for them
     __getattr__ = late(
         __name__,
         {

@@ -1,11 +1,11 @@
-"""Which URLs of partners are called: a public host, over https, on a port that nothing else listens on.
+"""Which URLs of partners may be called: a public host, over https, on a port without another service.
 
 Rules of this module (docs/explanation/security.md):
-- a partner chooses the URLs that we call, so a URL is refused unless all of it is allowed;
-- a host is read as httpx reads it (RFC 3986; IDNA 2008 for what is not ASCII); what readers read differently is
-  refused: user information, backslashes, percent signs, an IPv4 address that is not spelt as four decimal numbers;
-- an address is public by IANA's registries of special-purpose addresses, whatever this Python's ``ipaddress`` knows of
-  them; of one that holds an IPv4 address that is the one which counts (NAT64, IPv4-mapped and its kin);
+- a partner chooses the URLs that we call, so a URL is rejected unless every part of it is allowed;
+- a host is read as httpx reads it (RFC 3986; IDNA 2008 for non-ASCII); ambiguous forms are rejected: user information,
+  backslashes, percent signs, an IPv4 address that is not written as four decimal numbers;
+- an address is public according to IANA's registries of special-purpose addresses, whatever this Python's ``ipaddress``
+  knows of them; if it contains an IPv4 address, that one counts (NAT64, IPv4-mapped and similar);
 - a relaxation relaxes one thing: http to one host, one network, one port, one local name.
 """
 
@@ -25,7 +25,7 @@ Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 
 LEAST_FREE_PORT = 1024
-"""Ports below are those of a system's own services (RFC 6335 6): mail, SSH, SMB, but for 443."""
+"""Ports below are those of a system's own services (RFC 6335 6): mail, SSH, SMB, but 443 is allowed."""
 _LONGEST_HOST = 253
 """Characters of a name (RFC 1035 3.1)."""
 _URL = re.compile(r"(https?)://([^/?#\x00-\x1f\x7f]*)[^\x00-\x1f\x7f]*", re.IGNORECASE | re.ASCII)
@@ -33,9 +33,9 @@ _AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]+)(?::([0-9]{0,5}))?")
 _NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")
 _USER_INFORMATION = re.compile(r"(?<=//)[^/?#]*@")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-"""How the last part of an IPv4 address may be spelt (inet_aton); no top-level domain is a number."""
+"""Forms of the last part of an IPv4 address (inet_aton); no top-level domain is a number."""
 _LOCAL = ("localhost", "local", "localdomain", "internal", "intranet", "private", "corp", "home", "lan", "home.arpa")
-"""Domains that each network has its own of: RFC 6761 6.3, RFC 6762 3 and appendix G, RFC 8375, ICANN's .internal."""
+"""Domains that are local to each network: RFC 6761 6.3, RFC 6762 3 and appendix G, RFC 8375, ICANN's .internal."""
 _LOCALHOST = "localhost"
 
 _SPECIAL: tuple[Network, ...] = tuple(
@@ -45,26 +45,28 @@ _SPECIAL: tuple[Network, ...] = tuple(
             "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
             "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24",
             "203.0.113.0/24", "224.0.0.0/3",
-            "168.63.129.16/32",  # a cloud's own services, at a public address: each of Azure's machines reaches them
+            "168.63.129.16/32",  # a cloud's own services, at a public address: each of Azure's machines can reach them
             "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
         ),
     )
 )  # fmt: skip
-"""What is not public (IANA's special-purpose registries), multicast, reserved, and the deprecated 6to4 and Teredo."""
+"""Addresses that are not public (IANA's special-purpose registries), multicast, reserved, and the deprecated 6to4 and
+Teredo.
+"""
 _PUBLIC_IPV6 = IPv6Network("2000::/3")
-"""Global unicast (RFC 4291 2.4, IANA's registry): every other IPv6 address is something else."""
+"""Global unicast (RFC 4291 2.4, IANA's registry): every other IPv6 address has another purpose."""
 _HOLDS_IPV4 = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
-"""Whose last 32 bits are the address that is really called: IPv4-mapped (RFC 4291 2.5.5.2), NAT64 (RFC 6052 2.1)."""
+"""Networks whose last 32 bits are the address actually called: IPv4-mapped (RFC 4291 2.5.5.2), NAT64 (RFC 6052 2.1)."""
 
 
 @frozen
 class UrlPolicy:
-    """Which URLs of partners are called. By default: https, a public address, no user information, port 443 or from
+    """Which URLs of partners may be called. By default: https, a public address, no user information, port 443 or from
     1024.
 
     >>> policy = UrlPolicy.default().allowing_network("10.20.0.0/16").allowing_http("cpo.example.com")
 
-    Each relaxation gives another policy, in which one thing more is allowed.
+    Each relaxation returns a new policy that allows one thing more.
     """
 
     http_hosts: frozenset[str] = frozenset()
@@ -74,23 +76,23 @@ class UrlPolicy:
     ports: frozenset[int] = frozenset()
     """Ports below 1024 that may be called, beside 443."""
     local_names: frozenset[str] = frozenset()
-    """Names of a local network, such as ``cpo.internal``, that may be called; what they lead to is looked at, too."""
+    """Names of a local network, such as ``cpo.internal``, that may be called; their addresses are checked, too."""
     this_machine: bool = False
     """This machine may be called, over http and on any port."""
 
     @classmethod
     def default(cls) -> UrlPolicy:
-        """Public hosts over https."""
+        """Return the default: public hosts over https."""
         return cls()
 
     @classmethod
     def loopback(cls) -> UrlPolicy:
-        """This machine as well, over http and on any port: for development."""
+        """Return a policy that also allows this machine, over http and on any port: for development."""
         return cls(this_machine=True)
 
     @classmethod
     def named(cls, name: str) -> UrlPolicy:
-        """The policy that ``https`` (the default) or ``loopback`` names. Raises ValueError."""
+        """Return the policy ``https`` (the default) or ``loopback``. Raises ValueError."""
         if name not in ("https", "loopback"):
             raise ValueError(f"invalid url_policy '{given(name)}': expected https or loopback, for example https")
         return cls.loopback() if name == "loopback" else cls.default()
@@ -126,7 +128,7 @@ class UrlPolicy:
     # --- checks -----------------------------------------------------------------------------------------------------
 
     def check(self, url: str) -> str:
-        """``url``, where all that it says of itself is allowed; a name's addresses are for :meth:`check_address`.
+        """Return ``url`` if every part of it is allowed; :meth:`check_address` checks a name's addresses.
 
         Raises UnsafeUrl, which says what is not allowed, and what would allow it.
         """
@@ -137,7 +139,7 @@ class UrlPolicy:
         return url
 
     def check_address(self, address: str, host: str) -> None:
-        """Check an address that the name ``host`` leads to. Raises UnsafeUrl where it may not be called."""
+        """Check an address to which the name ``host`` resolves. Raises UnsafeUrl if it may not be called."""
         try:
             name = canonical_host(host)
             found = ip_address(address)
@@ -169,7 +171,7 @@ class UrlPolicy:
         return not is_local or self._names(name) or (self.this_machine and name == _LOCALHOST)
 
     def _names(self, name: str) -> bool:
-        """True where a relaxation names this host."""
+        """Return True if a relaxation names this host."""
         return name in self.local_names or name in self.http_hosts
 
     def _check_address(self, address: Address, host: str) -> None:
@@ -205,12 +207,14 @@ def _is_this_machine(host: str) -> bool:
 
 
 def without_user_information(url: str) -> str:
-    """The URL for a message: it may hold a password."""
+    """Return the URL for a message, without user information: it may hold a password."""
     return _USER_INFORMATION.sub("***@", url)
 
 
 def split_url(url: str) -> tuple[str, str, int | None]:
-    """The scheme, the host as a client reads it, and the port if there is one. Raises ValueError with a reason."""
+    """Return the scheme, the host as a client reads it, and the port if there is one. Raises ValueError with a
+    reason.
+    """
     found = _URL.fullmatch(url)
     if found is None:
         raise _Refused("url_policy forbids it: expected an absolute https URL without control characters")
@@ -227,9 +231,9 @@ def split_url(url: str) -> tuple[str, str, int | None]:
 
 
 def canonical_host(host: str) -> str:
-    """A host in one spelling: in lower case, in ASCII, without brackets and without the dot at its end.
+    """Return a host in its canonical form: lower case, ASCII, without brackets and without a trailing dot.
 
-    Raises ValueError with a reason for what is not a host.
+    Raises ValueError with a reason for an invalid host.
     """
     if host.startswith("[") or ":" in host:
         return str(_ipv6(host.removeprefix("[").removesuffix("]")))
@@ -274,7 +278,7 @@ def _given_host(host: str) -> str:
 
 
 def address_of(host: str) -> Address | None:
-    """The address that a host in one spelling is, None for a name."""
+    """Return the address of a canonical host, None for a name."""
     try:
         return ip_address(host)
     except ValueError:
@@ -282,14 +286,14 @@ def address_of(host: str) -> Address | None:
 
 
 def _called(address: Address) -> Address:
-    """The address that is really called."""
+    """Return the address that is actually called."""
     if isinstance(address, IPv6Address) and any(address in network for network in _HOLDS_IPV4):
         return IPv4Address(int(address) & 0xFFFF_FFFF)
     return address
 
 
 def is_public(address: Address) -> bool:
-    """True for an address of the public internet: where our network ends, everybody may call it."""
+    """Return True for an address of the public internet: any network may call it."""
     address = _called(address)
     if isinstance(address, IPv6Address) and address not in _PUBLIC_IPV6:
         return False

@@ -1,7 +1,7 @@
-"""Adapters translate between a server interface and the library, nothing else.
+"""Adapters only translate between a server interface and the library.
 
-Rules of this package: the head of a request is looked at before its body is read, and a body that arrives too slowly
-ends.
+Rules of this package: the head of a request is checked before its body is read, and a body that arrives too slowly is
+cut off.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from ocpi_emsp.errors import BodyTooSlow
 from ocpi_emsp.settings import HttpLimits
 
 DRAIN = 8
-"""How many times the body limit is read and dropped around an answer, so that the partner receives it."""
+"""Multiple of the body limit that is read and dropped around a response, so that the partner receives the response."""
 CHUNK = 16_384
-"""Bytes that are read at once where a read blocks: the time of a body is looked at between two reads."""
+"""Bytes that are read at once if a read blocks: the body's time limit is checked between two reads."""
 
 
 class BodyTime:
-    """How long a body may still take; only the time counts in which it is waited for."""
+    """The time limit of a body; only time spent waiting for it counts."""
 
     def __init__(self, limits: HttpLimits) -> None:
         self._limits = limits
@@ -26,7 +26,7 @@ class BodyTime:
         self._since = 0.0
 
     def begin(self, received: int) -> float:
-        """Begin to wait for more; returns for how many seconds at most. Raises BodyTooSlow where none are left."""
+        """Start waiting for more; return the most seconds to wait. Raises BodyTooSlow if none are left."""
         limits = self._limits
         allowed = min(limits.body_timeout, limits.body_grace + received / limits.body_rate)
         if self._waited > allowed:
@@ -35,11 +35,11 @@ class BodyTime:
         return allowed - self._waited
 
     def end(self) -> None:
-        """More arrived."""
+        """Stop waiting: more arrived."""
         self._waited += monotonic() - self._since
 
     def passed(self) -> BodyTooSlow:
-        """What is raised once the time is over."""
+        """Return the error for a body that took too long."""
         limits = self._limits
         return BodyTooSlow(
             f"the body arrived too slowly: expected all of it within {limits.body_timeout:g} s, "

@@ -1,8 +1,8 @@
 """The eMSP as an ASGI 3 application (https://asgi.readthedocs.io/en/latest/specs/www.html).
 
-Rules of this module: translate, nothing else. The body is read when the caller is known. What is answered before the
-body is complete is sent at once; the rest is read to a bound and dropped, since a connection that is closed on unread
-bytes may lose its answer.
+Rules of this module: it only translates. The body is read once the caller is known. A response that is ready before the
+body is complete is sent at once; the rest of the body is read up to a bound and dropped, since closing a connection
+with unread bytes may lose the response.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from ocpi_emsp.wire import Request, Response
 Handle: TypeAlias = Callable[[Request, ReadBody], Awaitable[Response]]
 
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
-"""Methods whose requests seldom have a body; elsewhere than in HTTP/1 nothing announces one."""
+"""Methods whose requests seldom have a body; only HTTP/1 announces one in the head."""
 _LEFT = frozenset({"expect", "transfer-encoding"})
-"""Headers of a body that is not dropped: it does not come, or in chunks, each of which costs the server an event."""
+"""Headers of a body that is not dropped: it is not sent yet, or in chunks that each cost the server an event."""
 
 
 class AsgiApp:
@@ -76,9 +76,9 @@ class AsgiApp:
     async def _answer_early(
         self, scope: Scope, request: Request, send: Send, response: Response, body: AsgiBody
     ) -> None:
-        """Answer while the body arrives: whole, so that the caller has it, and end the response once that is dropped.
+        """Answer while the body arrives: send the whole response, and end it once the body is dropped.
 
-        The connection is not used again, unless it carries other requests as well.
+        The connection is not reused, unless it carries other requests as well.
         """
         start, whole = _messages(response)
         if _is_http_1(scope):
@@ -95,7 +95,7 @@ def _is_http_1(scope: Scope) -> bool:
 
 
 def _has_body(scope: Scope, request: Request) -> bool:
-    """Whether a body follows the head."""
+    """Return True if a body follows the head."""
     if not _is_http_1(scope):
         return request.method not in _WITHOUT_BODY
     length = request.headers.get("content-length", "0")
@@ -110,7 +110,7 @@ def _messages(response: Response) -> tuple[Message, Message]:
 
 
 def _joined(given: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Headers of which some are given twice, as one with a comma (RFC 9110 5.2), as WSGI servers have them."""
+    """Return the headers, repeated ones joined with a comma (RFC 9110 5.2), as in WSGI servers."""
     headers = dict[str, str]()
     for name, value in ((name.decode("latin-1"), value.decode("latin-1")) for name, value in given):
         headers[name] = f"{headers[name]}, {value}" if name in headers else value

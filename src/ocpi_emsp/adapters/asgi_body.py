@@ -1,4 +1,4 @@
-"""The body of an ASGI request, read when it is wanted."""
+"""The body of an ASGI request, read on demand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class AsgiBody:
 
     is_complete = False
     is_gone = False
-    """The caller ended the connection."""
+    """True once the caller closed the connection."""
     is_late = False
     _ahead = b""
     _received = 0
@@ -34,7 +34,7 @@ class AsgiBody:
             waiting = self._receive().__await__()
             try:
                 waits_for = next(waiting)
-            except StopIteration as end:  # what is there at once costs no timer
+            except StopIteration as end:  # data that is already there needs no timer
                 message: Message = end.value
             else:
                 message = await self._in_time(waiting, waits_for)
@@ -44,7 +44,7 @@ class AsgiBody:
             part: bytes = message.get("body", b"")
             self.is_complete = not message.get("more_body", False)
             self._received += len(part)
-            if not body:  # the usual one, whole: it is not copied
+            if not body:  # the usual body, complete: it is not copied
                 if self.is_complete and len(part) <= most:
                     return part
                 body = part
@@ -67,7 +67,7 @@ class AsgiBody:
         return message
 
     async def drop(self, most: int, seconds: float) -> None:
-        """Read up to about ``most`` bytes more, for so long at most, and drop them."""
+        """Read about ``most`` more bytes, for ``seconds`` at most, and drop them."""
         try:
             await in_time(self._drop(most), seconds)
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""Waits for what a server gives, for a time."""
+"""Waits for a server's data, with a time limit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 async def within(waiting: Generator[Any, Any, T], waits_for: Any, seconds: float) -> T:
-    """Go on with what has begun, and waits. Raises TimeoutError once the seconds have passed."""
+    """Continue an operation that has begun and waits. Raises TimeoutError once the seconds have passed."""
     with at_most(seconds):
         return await _Begun(waiting, waits_for)
     raise TimeoutError
@@ -28,7 +28,7 @@ async def in_time(work: Awaitable[T], seconds: float) -> T:
 
 @frozen
 class _Begun(Generic[T]):
-    """``await`` for what was begun by hand, and waits for something."""
+    """``await`` for an operation that was started by hand, and waits for something."""
 
     waiting: Generator[Any, Any, T]
     waits_for: Any
@@ -39,7 +39,7 @@ class _Begun(Generic[T]):
             while True:
                 try:
                     sent = yield waits_for
-                except BaseException as error:  # noqa: BLE001 # whatever is raised where it waits, it is raised in it
+                except BaseException as error:  # noqa: BLE001 # whatever is raised while it waits is raised in it
                     waits_for = self.waiting.throw(error)
                 else:
                     waits_for = self.waiting.send(sent)

@@ -1,7 +1,7 @@
 """The lifespan of the ASGI application (https://asgi.readthedocs.io/en/latest/specs/lifespan.html).
 
-Rules of this module: the background work runs around the lifespan of the fallback; an application that raises before it
-receives anything has no lifespan, says the specification.
+Rules of this module: the background work runs around the lifespan of the fallback; by the specification, an application
+that raises before it receives anything has no lifespan.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ async def lifespan(
 
 
 async def _complete(receive: Receive, send: Send) -> None:
-    """Say that startup and shutdown are complete, as they come."""
+    """Report startup and shutdown as complete."""
     while True:
         message = await receive()
         await send({"type": f"{message['type']}.complete"})

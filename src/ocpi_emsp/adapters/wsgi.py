@@ -1,10 +1,10 @@
 """The eMSP as a WSGI application (PEP 3333).
 
 Rules of this module:
-- translate, nothing else; the body is read when the caller is known, as far as the server has not read it before;
-- a read blocks, so the time of a body is looked at between two of them: what stands in front has to end one that drips;
-- WSGI decodes the path; where the server also gives the raw one (gunicorn, uWSGI, mod_wsgi), ids with a percent-encoded
-  slash survive, elsewhere they cannot be told from two segments.
+- it only translates; the body is read once the caller is known, unless the server has read it before;
+- a read blocks, so a body's time limit is checked between two reads: the server in front has to end a body that drips;
+- WSGI decodes the path. If the server also provides the raw one (gunicorn, uWSGI, mod_wsgi), ids with a percent-encoded
+  slash are preserved; elsewhere they cannot be distinguished from two segments.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class WsgiApp:
         response = self._handle(self._head(environ), _WsgiBody(environ, self._limits).read)
         headers = [*response.headers, ("content-length", str(len(response.body)))]
         start_response(f"{response.status} {HTTPStatus(response.status).phrase}", headers)
-        # Not every server drops the body of an answer to HEAD, and one that is sent breaks the connection.
+        # Not every server drops the body of a response to HEAD, and sending one breaks the connection.
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else response.body]
 
     def _head(self, environ: WSGIEnvironment) -> Request:
@@ -57,7 +57,7 @@ class WsgiApp:
 
 
 class _WsgiBody:
-    """Reads what a server received, or receives meanwhile."""
+    """Reads what a server received, or is still receiving."""
 
     def __init__(self, environ: WSGIEnvironment, limits: HttpLimits) -> None:
         self._stream: Any = environ["wsgi.input"]
@@ -68,7 +68,7 @@ class _WsgiBody:
         self._left = self._limit * DRAIN if ends_by_itself else min(_content_length(environ), self._limit * DRAIN)
 
     async def read(self, most: int) -> bytes:
-        """See :class:`ocpi_emsp.ports.ReadBody`; it never suspends. Behind the limit, the rest is read and dropped."""
+        """See :class:`ocpi_emsp.ports.ReadBody`; it never suspends. Beyond the limit, the rest is read and dropped."""
         body = bytearray()
         while len(body) < most and (part := self._next(most - len(body))):
             body += part
@@ -89,7 +89,7 @@ class _WsgiBody:
 
 
 def _content_length(environ: WSGIEnvironment) -> int:
-    """The announced length; 0 where it is none, which some servers let through."""
+    """Return the announced length; 0 if it is invalid, which some servers let through."""
     length: str = environ.get("CONTENT_LENGTH") or ""
     return int(length[:18]) if length.isascii() and length.isdigit() else 0
 

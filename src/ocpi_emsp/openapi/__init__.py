@@ -1,9 +1,9 @@
-"""An OpenAPI 3.1 description of what an eMSP serves (docs/reference/openapi.md).
+"""An OpenAPI 3.1 description of an eMSP's interface (docs/reference/openapi.md).
 
 Rules of this package:
-- everything comes from what serves: paths and methods from ``routes.py`` and the support matrix, sentences from the
-  flows, schemas from the models, the answers of refusals from ``errors.py``;
-- a request is described as the specification has it, although more is accepted; an answer is described as it is sent.
+- everything is derived from the serving code: paths and methods from ``routes.py`` and the support matrix, sentences
+  from the flows, schemas from the models, responses of refusals from ``errors.py``;
+- a request is described as in the specification, although more is accepted; a response is described as it is sent.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ _SCHEME: Final[Schema] = {
 
 
 def describe(*, name: str, url: str, matrix: SupportMatrix, limits: HttpLimits) -> dict[str, Any]:
-    """The OpenAPI 3.1 description of an eMSP with this name, below this public base."""
+    """Return the OpenAPI 3.1 description of an eMSP with this name, below this public base."""
     schemas = component_schemas(PATCHED.values())
     routes = [route for route in INCOMING if route.on(matrix)]
     paths: dict[str, Schema] = {}

@@ -1,8 +1,8 @@
-"""One operation of the description for each route, and the answers that all have in common.
+"""One operation of the description for each route, and the responses that all share.
 
 Rules of this module (the table of docs/reference/answers.md):
-- every answer is an envelope; HTTP 200 also carries a refusal (status_code 2xxx, or 3xxx of a registration);
-- the answers to refusals are those of the classes in ``errors.py``: a new one is described without a change here;
+- every response is an envelope; HTTP 200 also carries a refusal (status_code 2xxx, or 3xxx of a registration);
+- the responses of refusals are those of the classes in ``errors.py``: a new one is described without a change here;
 - 400 is for routes with a body, 404 for those that name an object.
 """
 
@@ -46,9 +46,9 @@ BODIES: Final[Mapping[str, type[Any]]] = {
     "tokens.authorize": LocationReferences,
     "commands.result": CommandResponse,
 }
-"""What the body of each PUT and POST holds; that of a PATCH holds changes of an object of ``PATCHED``."""
+"""The object in the body of each PUT and POST; a PATCH body holds changes of an object of ``PATCHED``."""
 _STORED: Final = frozenset({"locations", "sessions", "cdrs", "tariffs"})
-"""The modules whose GET answers with what the partner sent."""
+"""The modules whose GET returns objects that the partner sent."""
 _LISTS: Final = frozenset({"versions.get", "tokens.list"})
 _OPTIONAL_BODY: Final = frozenset({"tokens.authorize"})
 _CREATES: Final = frozenset({"credentials.post", "cdrs.post"})
@@ -65,7 +65,7 @@ _FIELDS: Final[Mapping[str, tuple[type[Any], str, str]]] = {
     "cdr_id": (Cdr, "id", "The CDR, in any case."),
     "token_uid": (Token, "uid", "The token, as we gave it to the partner."),
 }
-"""What a parameter of a path is: a field of an object."""
+"""The field of an object that each path parameter holds."""
 _COMMAND: Final[Schema] = {"type": "string", "enum": sorted(CommandType)}
 _WHOLE: Final[Schema] = {"type": "integer", "minimum": 0}
 _MOMENT: Final[Schema] = {"type": "string", "format": "date-time"}
@@ -86,7 +86,7 @@ _HEADERS: Final[Mapping[str, tuple[str, Schema]]] = {
 _ALWAYS: Final = ("X-Request-ID", "X-Correlation-ID")
 _MADE: Final = "One that is missing, longer than 128 characters or not printable ASCII is replaced by ours."
 _PAGED: Final = ("X-Total-Count", "X-Limit", "Link")
-"""Not always there: Link is not on the last page, and a refused request for a page has none of them."""
+"""Optional headers: Link is not on the last page, and a refused request for a page has none of them."""
 _OF_STATUS: Final[Mapping[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate",),
     405: ("Allow",),
@@ -97,11 +97,11 @@ _OF_BODIES: Final = 400
 _OF_OBJECTS: Final = 404
 
 
-# --- what all have in common ------------------------------------------------------------------------------------------
+# --- shared by all ----------------------------------------------------------------------------------------------------
 
 
 def refusals() -> dict[int, list[type[OcpiError]]]:
-    """The errors that are answered with an HTTP status beyond 200, by status; 500 for all that is our fault."""
+    """Return the errors with an HTTP status other than 200, by status; 500 for every fault of ours."""
     found: dict[int, list[type[OcpiError]]] = {}
     for each in vars(errors).values():
         if isinstance(each, type) and issubclass(each, Refusal) and each is not Refusal and each.http_status != 200:
@@ -110,7 +110,7 @@ def refusals() -> dict[int, list[type[OcpiError]]]:
 
 
 def refusal_responses() -> dict[str, Schema]:
-    """The components for the answers to refusals, by their names."""
+    """Return the components for the responses of refusals, by name."""
     return {_component(kinds): _refusal(status, kinds) for status, kinds in refusals().items()}
 
 
@@ -122,7 +122,7 @@ def _refusal(status: int, kinds: Sequence[type[OcpiError]]) -> Schema:
 
 
 def header_components() -> dict[str, Schema]:
-    """The headers of answers, by their names."""
+    """Return the headers of responses, by name."""
     return {
         name: {"description": text, "required": name not in _PAGED, "schema": schema}
         for name, (text, schema) in _HEADERS.items()
@@ -130,7 +130,7 @@ def header_components() -> dict[str, Schema]:
 
 
 def header_parameters() -> dict[str, Schema]:
-    """The headers that every request may have, by their names."""
+    """Return the headers that every request may have, by name."""
     return {
         name: {"name": name, "in": "header", "description": f"An id that the answer repeats. {_MADE}", "schema": _TEXT}
         for name in _ALWAYS
@@ -153,7 +153,7 @@ def _response(description: str, schema: Schema, *headers: str) -> Schema:
 
 
 def operation(route: Route, schemas: Mapping[str, Schema], limits: HttpLimits) -> Schema:
-    """The description of a route."""
+    """Return the description of a route."""
     described: Schema = {
         "operationId": route.name,
         "summary": plain(FLOWS[route.name].__doc__).rstrip("."),
@@ -241,7 +241,7 @@ def _responses(route: Route) -> Schema:
 
 
 def _success(route: Route) -> Schema:
-    """The envelope of a success: with the object that it holds, or without data."""
+    """Return the envelope of a success: with the object that it holds, or without data."""
     kind = KINDS.get(route.name)
     if kind is None:
         return reference("Success")

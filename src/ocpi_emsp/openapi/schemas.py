@@ -1,9 +1,9 @@
-"""JSON Schemas (2020-12) of what requests and answers hold, from the annotations of the models.
+"""JSON Schemas (2020-12) of the contents of requests and responses, from the annotations of the models.
 
 Rules of this module:
 - an object may have more members than its schema lists: OCPI calls them extensions;
-- a ``number`` is a JSON number; a pattern is one of ECMA-262, as JSON Schema has it;
-- ``<Object>Changes`` is what a PATCH may hold: any members, at least one; items of lists with an identity need theirs.
+- a ``number`` is a JSON number; a pattern is an ECMA-262 one, as in JSON Schema;
+- ``<Object>Changes`` describes a PATCH: any members, at least one; items of lists with an identity require theirs.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _KINDS: Final = (
     Finding,
 )
 _KEYED: Final[Mapping[str, tuple[str, str]]] = {"evses": ("Evse", "uid"), "connectors": ("Connector", "id")}
-"""Lists that a PATCH merges item by item: the item's object, and the member that names it."""
+"""Lists that a PATCH merges item by item: the item's object, and the member that identifies it."""
 _SCHEMAS: Final = "#/components/schemas/"
 _MARKUP: Final = re.compile(r"(?::\w+:)?`+([^`]*)`+")
 
@@ -84,12 +84,12 @@ STORED: Final[Schema] = {
 
 
 def reference(name: str) -> Schema:
-    """The reference to a schema among the components."""
+    """Return the reference to a schema among the components."""
     return {"$ref": f"{_SCHEMAS}{name}"}
 
 
 def component_schemas(changed: Iterable[type[Any]]) -> dict[str, Schema]:
-    """Every schema by its name, with those of the ``changed`` objects' PATCHes."""
+    """Return every schema by name, including those of the ``changed`` objects' PATCHes."""
     _, found = msgspec.json.schema_components(_KINDS, ref_template=f"{_SCHEMAS}{{name}}")
     schemas: dict[str, Schema] = {name: _adapted(schema) for name, schema in found.items()}
     for kind in changed:
@@ -99,18 +99,20 @@ def component_schemas(changed: Iterable[type[Any]]) -> dict[str, Schema]:
 
 
 def field_schema(schemas: Mapping[str, Schema], kind: type[Any], name: str) -> Schema:
-    """The schema of a field of an object."""
+    """Return the schema of a field of an object."""
     return dict(schemas[kind.__name__]["properties"][name])
 
 
 def plain(text: str | None) -> str:
-    """The first paragraph of a docstring, as CommonMark."""
+    """Return the first paragraph of a docstring, as CommonMark."""
     paragraph = " ".join((text or "").strip().partition("\n\n")[0].split())
     return _MARKUP.sub(r"`\1`", paragraph)
 
 
 def _adapted(node: Any) -> Any:
-    """A schema of msgspec, as ours: numbers, patterns, texts; no defaults, since null stands for absent there."""
+    """Return a schema of msgspec in our form: numbers, patterns, texts; no defaults, since null stands for absent
+    there.
+    """
     if isinstance(node, list):
         return [_adapted(each) for each in node]
     if not isinstance(node, dict):

@@ -1,8 +1,8 @@
-"""The resources of :class:`ocpi_emsp.Emsp`, and what they give: ``emsp.tokens`` is a Tokens, and so on.
+"""The resources of :class:`ocpi_emsp.Emsp`, and the objects that they return: ``emsp.tokens`` is a Tokens, and so on.
 
 Rules of this package:
 - a method is written once, as a flow (modes.py), and is a line or two over those of ``flows``;
-- a party is given as ``"NL-TNM"`` or a PartyId, and checked at the call.
+- a party is given as ``"NL-TNM"`` or a PartyId, and validated at the call.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ __all__ = [
     "require_modules",
 ]
 
-if not TYPE_CHECKING:  # a type checker reads the imports above, and must not take every name for one of ours
+if not TYPE_CHECKING:  # type checkers read the imports above; __getattr__ would make every name valid for them
     __getattr__ = late(
         __name__,
         {

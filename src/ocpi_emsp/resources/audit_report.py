@@ -1,4 +1,4 @@
-"""The audits of a partner's CDRs: one by one as they are wanted, and added up."""
+"""The audits of a partner's CDRs: made one by one when they are read, and added up."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ocpi_emsp.scalars import given
 
 
 class AuditedCdrs:
-    """What both modes of an :class:`AuditReport` have: audits that are read once, and added up as they are given."""
+    """Shared by both modes of an :class:`AuditReport`: audits that are made once, and added up as they are returned."""
 
     def __init__(self, read: AuditPage, party: PartyId, worst: int) -> None:
-        """``read`` gives a page of audits after a place. Raises ValueError for a negative ``worst``."""
+        """``read`` returns a page of audits after a place. Raises ValueError for a negative ``worst``."""
         number: object = worst
         if isinstance(number, bool) or not isinstance(number, int) or number < 0:
             raise ValueError(f"invalid worst '{given(worst)}': expected a whole number of 0 or more, for example 100")
@@ -28,7 +28,7 @@ class AuditedCdrs:
         self._tally = AuditTally(limit=worst, only=(Verdict.WRONG, Verdict.UNDECIDABLE))
 
     async def source(self) -> AsyncIterator[Audit]:
-        """The audits that are left."""
+        """Yield the remaining audits."""
         while not self._is_complete:
             page = await self._read(self._after)
             self._is_complete = not page
@@ -41,63 +41,66 @@ class AuditedCdrs:
                     yield each.audit
 
     def _whole(self) -> AuditTally:
-        """What all of them add up to."""
+        """Return the sums of all audits."""
         if not self._is_complete:
             raise RuntimeError("the audits are not complete: await report.summary() first, or iterate to the end")
         return self._tally
 
-    # --- added up ---------------------------------------------------------------------------------------------------
+    # --- sums -------------------------------------------------------------------------------------------------------
 
     @property
     def counts(self) -> Mapping[Verdict, int]:
-        """How many CDRs are RIGHT, WRONG, UNDECIDABLE."""
+        """The number of CDRs that are RIGHT, WRONG, UNDECIDABLE."""
         counts = self._whole().counts
         return {verdict: counts[verdict] for verdict in Verdict}
 
     @property
     def total(self) -> int:
-        """CDRs that were audited."""
+        """The number of audited CDRs."""
         return self._whole().total
 
     @property
     def sums(self) -> Mapping[str, CurrencySums]:
-        """What is claimed, expected, and differs, by currency; that with the most CDRs first."""
+        """The claimed and expected amounts and their difference, by currency; the currency with the most CDRs comes
+        first.
+        """
         return {each.currency: each for each in self._whole().currencies}
 
     @property
     def worst(self) -> list[Audit]:
-        """The worst first, as many as were asked for: WRONG ones by their difference, then UNDECIDABLE ones by what
-        they claim. Each has its first 100 lines."""
+        """The worst audits first, as many as requested: WRONG ones by their difference, then UNDECIDABLE ones by their
+        claimed amount. Each has its first 100 lines.
+        """
         return [each.audit for each in self._whole().worst]
 
     @property
     def failed(self) -> int:
-        """CDRs that cannot be read, and so were not audited."""
+        """The number of unreadable CDRs, which were not audited."""
         return self._whole().failed
 
     @property
     def failures(self) -> list[FailedAudit]:
-        """The first 100 of those, and why."""
+        """The first 100 unreadable CDRs, with the reason."""
         return self._whole().listed_failures
 
     @property
     def all_right(self) -> bool:
-        """Whether every CDR was audited and is RIGHT."""
+        """True if every CDR was audited and is RIGHT."""
         return self._whole().all_right
 
 
 class AuditReport(AuditedCdrs):
-    """The audits of a partner's CDRs, lazily: iterate over them, or ask what they add up to.
+    """The audits of a partner's CDRs, lazily: iterate over them, or read their sums.
 
-    What they add up to (``counts``, ``sums``, ``worst``) reads those that are left. Memory is constant: of a million
-    CDRs it holds the sums and the worst ones.
+    The sums (``counts``, ``sums``, ``worst``) read the remaining audits. Memory is constant: of a million CDRs it holds
+    the sums and the worst ones.
     """
 
     def __iter__(self) -> Iterator[Audit]:
         return iterate(self.source())
 
     def summary(self) -> AuditTally:
-        """Read what is left; returns the sums of all: ``ocpi_emsp.report`` prints them."""
+        """Read the remaining audits and return the sums of all; ``ocpi_emsp.report`` prints them."""
         for _ in self:
             pass
         return self._tally

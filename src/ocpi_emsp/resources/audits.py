@@ -1,4 +1,4 @@
-"""Audits of CDRs that are stored, as the background work made them."""
+"""Stored audits of CDRs, made by the background work."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 class Audits(Resource):
     """The stored audits of ``Emsp(audit=True)``: one per CDR, with the readings that it was made with.
 
-    ``emsp.cdrs.audit`` and ``partner.audit`` make audits anew, and store nothing.
+    ``emsp.cdrs.audit`` and ``partner.audit`` make new audits, and store nothing.
     """
 
     @blocking
     async def get(self, party: PartyLike, cdr_id: str) -> StoredAudit | None:
-        """Get the stored audit of a CDR, or None. Raises InvalidObject if it cannot be read."""
+        """Get the stored audit of a CDR, or None. Raises InvalidObject if it is unreadable."""
         from ocpi_emsp.flows.cdrs.stored_audits import find_audit
 
         return await find_audit(self._contexts(), PartyId.of(party), cdr_id)
@@ -44,8 +44,8 @@ class Audits(Resource):
     ) -> Items[StoredAudit]:
         """List stored audits of CDRs last updated in ``[date_from, date_to)``, in the order in which they were made.
 
-        ``verdict``: those with this one alone. Raises ValueError or TypeError for an invalid party or verdict, or a
-        moment without a time zone; InvalidObject if one cannot be read.
+        ``verdict``: only audits with this verdict. Raises ValueError or TypeError for an invalid party or verdict, or a
+        moment without a time zone; InvalidObject if an audit is unreadable.
         """
         from ocpi_emsp.flows.cdrs.stored_audits import StoredAudit
 
@@ -60,10 +60,9 @@ class Audits(Resource):
 
     @blocking
     async def renew(self, party: PartyLike, cdr_id: str) -> StoredAudit:
-        """Audit a CDR now, under the current readings of its party, and store that in place of what was stored.
+        """Audit a CDR now, under the current readings of its party, and replace the stored audit.
 
-        ``CdrAudited`` follows where it says something else. Raises UnknownObject; InvalidObject if the CDR cannot be
-        read.
+        ``CdrAudited`` follows if the result differs. Raises UnknownObject; InvalidObject if the CDR is unreadable.
         """
         from ocpi_emsp.flows.cdrs.stored_audits import renew_audit
 
@@ -73,10 +72,11 @@ class Audits(Resource):
     async def request(
         self, party: PartyLike | None = None, *, date_from: datetime | None = None, date_to: datetime | None = None
     ) -> int:
-        """Have stored CDRs audited by the background work, also again: those last updated in ``[date_from, date_to)``.
+        """Request audits of the stored CDRs last updated in ``[date_from, date_to)`` from the background work, also
+        repeated ones.
 
-        For CDRs of before ``Emsp(audit=True)``, and after a change of readings. Gives their number. Raises ValueError
-        or TypeError for an invalid party, or a moment without a time zone.
+        For CDRs from before ``Emsp(audit=True)``, and after a change of readings. Returns their number. Raises
+        ValueError or TypeError for an invalid party, or a moment without a time zone.
         """
         from ocpi_emsp.flows.cdrs.stored_audits import request_audits
 
@@ -84,9 +84,9 @@ class Audits(Resource):
 
     @blocking
     async def make_pending(self, *, stop: Callable[[], bool] | None = None) -> int:
-        """Make the audits that are due, as :meth:`Emsp.running` does it; ``stop`` is asked between some of them.
+        """Make the audits that are due, as :meth:`Emsp.running` does; ``stop`` is called between some of them.
 
-        Gives the number of CDRs that were dealt with. Raises StoreFailed.
+        Returns the number of handled CDRs. Raises StoreFailed.
         """
         from ocpi_emsp.flows.cdrs.stored_audits import audit_pending
 
@@ -94,7 +94,7 @@ class Audits(Resource):
 
 
 _PAGE = 50
-"""Audits that are read at once: one may have a thousand lines."""
+"""Audits that are read at once; one may have a thousand lines."""
 
 
 def _verdict(verdict: Verdict | str) -> Verdict:

@@ -1,4 +1,4 @@
-"""What was decided on real-time authorizations."""
+"""Decisions on real-time authorizations."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ocpi_emsp.resources.modes import awaited_items
 
 
 class Authorizations(Resource):
-    """What CPOs asked of our tokens, and what they were answered: the newest decisions."""
+    """CPOs' authorization requests for our tokens and the responses: the newest decisions."""
 
     def list(self, party: PartyLike | None = None, *, limit: int | None = None, after: int = 0) -> Items[Decision]:
-        """List decisions, oldest first, on what one party asked where it is given, ``after`` a ``sequence``."""
+        """List decisions, oldest first, on requests of one party if given, ``after`` a ``sequence``."""
         return Items(partial(list_decisions, self._contexts(), *codes_of(party)), after=after, limit=limit)
 
 

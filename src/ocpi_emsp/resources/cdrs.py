@@ -1,4 +1,4 @@
-"""CDRs, as partners sent them, and what they should cost."""
+"""CDRs as partners sent them, and what they should cost."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 
 class Cdrs(Received[Cdr]):
-    """Charge detail records: the first one under each id, which stands."""
+    """Charge detail records: the first one with each id, which is never replaced."""
 
     _shape = Shape(Kind.CDR, Cdr)
 
     @blocking
     async def audit(self, party: PartyLike, object_id: str, *, readings: GivenReadings = None) -> Audit:
-        """Audit a CDR: whether its total follows from its tariff, line by line (docs/how-to/audit-bills.md).
+        """Audit a CDR: does its total follow from its tariff, line by line (docs/how-to/audit-bills.md)?
 
-        The stored location gives the time zone where the CDR has none, the stored tariffs count where it has none, and
-        the party's profile says how prices are read; ``readings`` replace those, and a mapping changes single ones of
-        them. Nothing is written. Raises UnknownObject; InvalidObject if what is stored cannot be read; ValueError or
-        TypeError for readings that do not exist.
+        If the CDR has no time zone, that of the stored location is used; if it has no tariff, the stored tariffs are.
+        The party's profile has the readings of prices; ``readings`` replace them, and a mapping changes single ones.
+        Nothing is written. Raises UnknownObject; InvalidObject if the stored data is unreadable; ValueError or
+        TypeError for unknown readings.
         """
         from ocpi_emsp.flows.cdrs.audit import audit_stored, require_readings
 

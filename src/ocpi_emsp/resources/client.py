@@ -3,7 +3,7 @@
 Rules of this module:
 - a call that the support matrix switches off raises NotSupported before anything is sent;
 - the party is read from the store for every call, so a rotated token or endpoint is used at once;
-- a pending command holds no connection: it is awaited after the client was closed as well.
+- a pending command holds no connection: it can also be awaited after the client was closed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ P = ParamSpec("P")
 
 
 class _Calls:
-    """What both clients are made of."""
+    """What both clients share."""
 
     def __init__(self, context: Context, party: PartyId, close: Close, waiting: Waiting) -> None:
         self.party = party
@@ -113,7 +113,7 @@ class Client(_Calls):
 
     @blocking
     async def version_details(self) -> VersionDetail:
-        """Get the CPO's endpoints of 2.1.1. Raises UnsupportedVersion naming what is offered."""
+        """Get the CPO's endpoints of 2.1.1. Raises UnsupportedVersion, which names the offered versions."""
         return await self._call(partner_api.party_version_details)
 
     @blocking
@@ -207,12 +207,12 @@ class Client(_Calls):
 
     @blocking
     async def put_token(self, token: Token, *, extensions: Mapping[str, Any] | None = None) -> None:
-        """Push a token, with members that the specification does not know (docs/how-to/extensions.md)."""
+        """Push a token, with members unknown to the specification (docs/how-to/extensions.md)."""
         await self._call(push.put_token, token, extensions)
 
     @blocking
     async def patch_token(self, /, uid: str, **changes: Any) -> None:
-        """Change members of a pushed token, such as ``valid=False``."""
+        """Change members of a pushed token, for example ``valid=False``."""
         await self._call(push.patch_token, uid, changes)
 
     @blocking
@@ -229,10 +229,11 @@ class Client(_Calls):
         authorization_id: str | None = None,
         extensions: Mapping[str, Any] | None = None,
     ) -> PendingCommand:
-        """Send RESERVE_NOW until ``expiry_date``; the ``reservation_id`` of another replaces it, None makes a new one.
+        """Send RESERVE_NOW until ``expiry_date``; an existing ``reservation_id`` replaces that reservation, None
+        creates one.
 
-        ``timeout``, ``force`` and what it raises: see :meth:`start_session`; ValueError for an ``expiry_date`` without
-        a zone, too.
+        ``timeout``, ``force`` and the errors: see :meth:`start_session`; also ValueError for an ``expiry_date`` without
+        a zone.
         """
         return await self._send(
             ReserveNow,
@@ -261,12 +262,12 @@ class Client(_Calls):
     ) -> PendingCommand:
         """Send START_SESSION; the pending command has the CPO's acknowledgement, and awaits the charge point's result.
 
-        ``timeout``: the seconds until the command is TIMED_OUT (``CommandLimits.result_timeout``). ``force``
-        sends it although the checks before sending found an error. ``extensions``: members that the
-        specification does not know, of which ``authorization_id`` is one that the session is found by
-        (docs/how-to/extensions.md). Raises InvalidObject with findings, NotSupported, NotRegistered, MissingEndpoints:
-        nothing was sent; PartnerError, whose ``command_uid`` names the stored command; UnsafeUrl; StoreFailed,
-        with a ``command_uid`` if it was sent; ValueError if ``timeout`` is not positive (docs/how-to/commands.md).
+        ``timeout``: the seconds until the command is TIMED_OUT (``CommandLimits.result_timeout``). ``force`` sends it
+        even if the checks before sending found an error. ``extensions``: members unknown to the specification;
+        ``authorization_id`` is one of them, by which the session is found (docs/how-to/extensions.md). Raises
+        InvalidObject with findings, NotSupported, NotRegistered, MissingEndpoints: nothing was sent; PartnerError,
+        whose ``command_uid`` names the stored command; UnsafeUrl; StoreFailed, with a ``command_uid`` if it was sent;
+        ValueError if ``timeout`` is not positive (docs/how-to/commands.md).
         """
         return await self._send(
             StartSession,

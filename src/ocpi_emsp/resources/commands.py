@@ -1,4 +1,4 @@
-"""Commands that we sent, and what becomes of them."""
+"""Commands that we sent, and their results."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class _Pending:
     """A command that was sent, in either mode."""
 
     command: SentCommand
-    """As it stood after the CPO's answer, or when it was read."""
+    """The command after the CPO's acknowledgement, or when it was read."""
     findings: tuple[Finding, ...] = ()
-    """What the checks before sending found: warnings, and errors if it was sent by ``force``."""
+    """The findings of the checks before sending: warnings, and errors if it was sent by ``force``."""
     _waiting: Waiting = field(repr=False)
 
     @property
@@ -38,27 +38,27 @@ class _Pending:
 
     @property
     def acknowledgement(self) -> CommandResponseType | None:
-        """The CPO's immediate answer; None if that is not known."""
+        """The CPO's immediate response; None if unknown."""
         return self.command.acknowledgement
 
 
 @frozen(kw_only=True, eq=False)
 class PendingCommand(_Pending):
-    """A command that was sent, whatever becomes of it. It holds no connection, and outlives its client."""
+    """A command that was sent, whatever its state. It holds no connection, and outlives its client."""
 
     @blocking
     async def result(self, timeout: float | None = None) -> CommandResponseType:
         """Wait for the charge point's result; for a refused command the refusal, TIMEOUT after its deadline.
 
-        Waits at most until the deadline; wherever the result is received, and whether a worker runs or not. Raises
-        TimeoutError if ``timeout`` seconds pass before, StoreFailed, UnknownCommand if the command was deleted
-        meanwhile, ValueError for a negative timeout.
+        Waits at most until the deadline; it does not matter which process receives the result, or whether a worker
+        runs. Raises TimeoutError if ``timeout`` seconds pass before, StoreFailed, UnknownCommand if the command was
+        deleted meanwhile, ValueError for a negative timeout.
         """
         return await self._waiting.outcome(self.command.key, timeout)
 
     @blocking
     async def session(self, timeout: float | None = None) -> str | None:
-        """Wait for the id of the session that a START_SESSION led to; None if there will be none.
+        """Wait for the id of the session that a START_SESSION caused; None if there will be none.
 
         There will be none if the command was refused, or no session was received within
         ``CommandLimits.session_window`` after its deadline. Raises TimeoutError if ``timeout`` seconds pass before,
@@ -68,13 +68,13 @@ class PendingCommand(_Pending):
 
     @blocking
     async def refresh(self) -> SentCommand:
-        """Read the command as it stands now. Raises StoreFailed, UnknownCommand if it was deleted meanwhile."""
+        """Read the current state of the command. Raises StoreFailed, UnknownCommand if it was deleted meanwhile."""
         return await self._waiting.now(self.command.key)
 
 
 @frozen(kw_only=True, eq=False)
 class AsyncPendingCommand(_Pending):
-    """:class:`PendingCommand`, awaited: ``await pending`` gives the result."""
+    """:class:`PendingCommand`, awaited: ``await pending`` returns the result."""
 
     result = awaited(PendingCommand.result)
     session = awaited(PendingCommand.session)
@@ -85,7 +85,7 @@ class AsyncPendingCommand(_Pending):
 
 
 def pending_of(waiting: Waiting, command: SentCommand, findings: tuple[Finding, ...] = ()) -> PendingCommand:
-    """The command, to be awaited in the mode of ``waiting``: an AsyncPendingCommand for an async host."""
+    """Return the pending command in the mode of ``waiting``: an AsyncPendingCommand for an async host."""
     kind = PendingCommand if waiting.mode == "sync" else AsyncPendingCommand
     return cast("PendingCommand", kind(command=command, findings=findings, waiting=waiting))
 
@@ -93,7 +93,7 @@ def pending_of(waiting: Waiting, command: SentCommand, findings: tuple[Finding, 
 def awaited_pending(
     method: Callable[Concatenate[Any, P], PendingCommand],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, AsyncPendingCommand]]:
-    """The twin of a ``blocking`` method that gives a pending command (:func:`pending_of`)."""
+    """Return the twin of a ``blocking`` method that returns a pending command (:func:`pending_of`)."""
     flow = cast("Callable[Concatenate[Any, P], Coroutine[Any, Any, AsyncPendingCommand]]", awaited(method))
 
     @wraps(method)
@@ -105,16 +105,16 @@ def awaited_pending(
 
 
 class Commands(Resource):
-    """Commands that we sent: looked at, awaited, expired. A client sends them: ``cpo.start_session``."""
+    """Commands that we sent: list, await and expire them. A client sends them: ``cpo.start_session``."""
 
     @blocking
     async def get(self, party: PartyLike, uid: str) -> SentCommand | None:
-        """Get the command with this id as it is stored, or None."""
+        """Get the stored command with this id, or None."""
         return await command.get_command(self._contexts(), *PartyId.of(party), uid)
 
     @blocking
     async def pending(self, party: PartyLike, uid: str) -> PendingCommand:
-        """Get the command with this id, to be awaited; after a restart, in any process on the same store.
+        """Get the command with this id, to await it; also after a restart, in any process on the same store.
 
         Raises UnknownCommand if no such command was sent to the party.
         """
@@ -122,14 +122,14 @@ class Commands(Resource):
         return pending_of(waiting, await waiting.now(command_key(*PartyId.of(party), uid)))
 
     def list(self, party: PartyLike | None = None, *, after: int = 0, limit: int | None = None) -> Items[SentCommand]:
-        """List commands, oldest first, of one party where it is given, ``after`` a command's ``sequence``."""
+        """List commands, oldest first, of one party if given, ``after`` a command's ``sequence``."""
         return Items(partial(command.list_commands, self._contexts(), *codes_of(party)), after=after, limit=limit)
 
     @blocking
     async def expire(self) -> int:
-        """Deal with every deadline that passed: commands without a result are TIMED_OUT, reservations end.
+        """Handle every deadline that passed: commands without a result become TIMED_OUT, reservations end.
 
-        Gives their number. Sessions of old commands are not looked for after that. ``emsp.running()`` does it as well.
+        Returns their number. Also ends the search for sessions of old commands. ``emsp.running()`` does this as well.
         Raises StoreFailed.
         """
         context = self._contexts()

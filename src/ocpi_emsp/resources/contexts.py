@@ -1,7 +1,7 @@
-"""What resources are given: contexts in one mode, with connections to partners where they need them.
+"""The contexts of resources: in one mode, with connections to partners if needed.
 
-Rules of this module: a context is asked for at every call, so that hooks which were registered meanwhile count; what
-only calls to partners need, or one mode, is imported when the first context, or connection, is asked for.
+Rules of this module: a context is created for every call, so that hooks registered meanwhile are used; modules that
+only calls to partners need, or only one mode, are imported for the first context or connection.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Close: TypeAlias = Callable[[], Awaitable[None]]
 
 @define(kw_only=True)
 class Setup:
-    """What an eMSP is made of, for both modes; hooks are registered here."""
+    """The parts of an eMSP, for both modes; hooks are registered here."""
 
     identity: Identity
     matrix: SupportMatrix
@@ -66,7 +66,7 @@ class Setup:
     audits: bool = False
     wake_ups: WakeUps = field(init=False)
     loops: set[asyncio.AbstractEventLoop] = field(factory=set, init=False)
-    """Those in which this eMSP does its background work, and answers requests."""
+    """The event loops in which this eMSP does its background work, and answers requests."""
     inbound: Inbound = field(factory=Inbound, init=False)
     backlog: Backlog = field(factory=Backlog, init=False)
     appended: Appended = field(factory=Appended, init=False)
@@ -90,7 +90,7 @@ class Setup:
 
 
 class Contexts:
-    """Makes the contexts of one mode."""
+    """Creates the contexts of one mode."""
 
     def __init__(self, setup: Setup, mode: Mode) -> None:
         self.setup = setup
@@ -112,7 +112,7 @@ class Contexts:
         return Waiting(self, self.setup.wake_ups, self.mode, partial(self.require_free_loop, "waiting for a command"))
 
     def require_free_loop(self, what: str) -> None:
-        """Raises RuntimeError if a blocking call would wait for a request that its own event loop has to answer."""
+        """Raise RuntimeError if a blocking call would wait for a request that its own event loop has to answer."""
         if self.mode == "async" or not self.setup.loops:
             return
         import asyncio
@@ -126,7 +126,7 @@ class Contexts:
             raise RuntimeError(f"{what} blocks the event loop that has to answer the partner meanwhile: {twin}")
 
     def __call__(self) -> Context:
-        """For what calls no partner, or a single time."""
+        """Return a context for work that calls no partner, or only once."""
         made = self._made
         if made is None or made[0] != self.setup.changes:
             made = self._made = (self.setup.changes, self._make())
@@ -134,7 +134,7 @@ class Contexts:
 
     @asynccontextmanager
     async def calling(self, party: PartyId | None = None) -> AsyncIterator[Context]:
-        """Connections for a block; paced for one party, where it is given."""
+        """Open connections for a block, with the rate limit of one party if given."""
         context, close = self.connected(party)
         try:
             yield context
@@ -142,7 +142,7 @@ class Contexts:
             await close()
 
     def connected(self, party: PartyId | None = None) -> tuple[Context, Close]:
-        """Connections, and what closes them."""
+        """Open connections; return the context and a function that closes them."""
         from ocpi_emsp.flows.calls.retries import rate_limited_send
 
         context, (send, close) = self(), self._open()

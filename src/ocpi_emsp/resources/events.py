@@ -27,24 +27,24 @@ class Events(Resource):
     ) -> Items[PendingEvent]:
         """List events that wait for listeners, or for a relay (``topic="relay"``), or that are ``dead``; oldest first.
 
-        Those of one party where it is given, ``after`` an event's ``sequence``.
+        Only those of one party if given, ``after`` an event's ``sequence``.
         """
         read = partial(journal.list_events, self._contexts(), *codes_of(party), topic=topic, dead=dead)
         return Items(read, after=after, limit=limit)
 
     @blocking
     async def get(self, event_id: str) -> PendingEvent | None:
-        """Get the event with this id, or None: it was delivered."""
+        """Get the event with this id, or None if it was delivered."""
         return await journal.get_event(self._contexts(), event_id)
 
     @blocking
     async def retry(self, event_id: str) -> bool:
-        """Have a dead event tried again, from the first attempt on; False where there is none with this id."""
+        """Retry a dead event, from the first attempt on; return False if there is none with this id."""
         return await journal.retry(self._contexts(), event_id)
 
     @blocking
     async def retry_all(self, *, topic: Topic = EVENT) -> int:
-        """Have every dead event of a topic tried again; their number."""
+        """Retry every dead event of a topic; return their number."""
         return await journal.retry_all(self._contexts(), topic)
 
 

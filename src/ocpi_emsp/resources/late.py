@@ -1,7 +1,7 @@
-"""The resources of an Emsp and of its awaited side, which are imported and made when they are first used.
+"""The resources of an Emsp and of its async side, imported and created when they are first used.
 
 Rules of this module: an eMSP that only serves, or only syncs, does not import the others; an application imports what
-its requests need when it is made.
+its requests need when it is created.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ RESOURCES: Final = (
 
 
 class Resources(Resource):
-    """Has them as attributes; a subclass declares their types."""
+    """Has the resources as attributes; a subclass declares their types."""
 
-    if not TYPE_CHECKING:  # a type checker reads the declarations, and must not take every name for one of ours
+    if not TYPE_CHECKING:  # type checkers read the declarations; __getattr__ would make every name valid for them
 
         def __getattr__(self, name: str) -> Any:
             if name not in RESOURCES:
                 raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
             prefix = "" if self._contexts.mode == "sync" else "Async"
             kind = getattr(resources, prefix + name.capitalize())
-            # setdefault is one step: of two threads that come first, both get the same object.
+            # setdefault is atomic: of two threads that are first, both get the same object.
             return vars(self).setdefault(name, kind(self._contexts))
 
     def __dir__(self) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""Locations and their EVSEs, as partners sent them."""
+"""Locations and their EVSEs as partners sent them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ocpi_emsp.resources.stored import AsyncReceived, Received, ReceivedDocument
 
 
 class Locations(Received[Location]):
-    """Locations of CPOs, whole: with their EVSEs and connectors."""
+    """Locations of CPOs, complete with their EVSEs and connectors."""
 
     _shape = Shape(Kind.LOCATION, Location, whole_location)
 
@@ -50,7 +50,7 @@ class Evses(_StoredEvses):
 
     @blocking
     async def document(self, party: PartyLike, location_id: str, evse_uid: str) -> ReceivedDocument | None:
-        """Get the EVSE as it was received, or None."""
+        """Get the EVSE as received, or None."""
         return await self._document(party, evse_uid, location_id)
 
     def list(
@@ -63,10 +63,10 @@ class Evses(_StoredEvses):
         limit: int | None = None,
         after: int = 0,
     ) -> Items[Evse]:
-        """List EVSEs last updated in ``[date_from, date_to)``, location by location, in the order in
-        which the locations were received first.
+        """List EVSEs last updated in ``[date_from, date_to)``, location by location, in the order in which the
+        locations were first received.
 
-        With a ``status``: those that have it.
+        With a ``status``: only EVSEs with that status.
         """
         return self._list(party, date_from, date_to, limit, after, lambda each: status in (None, each.status))
 

@@ -1,8 +1,8 @@
-"""A method of a resource is written once, as the flow that it is, and called in two modes.
+"""A method of a resource is written once, as a flow, and called in two modes.
 
 Rules of this module:
-- ``blocking`` runs the flow in place, ``awaited`` leaves it to the caller's event loop; both keep its signature;
-- what only an async host needs is imported by its calls, here and in listing.py;
+- ``blocking`` runs the flow in place, ``awaited`` leaves it to the caller's event loop; both retain its signature;
+- modules that only an async host needs are imported by its calls, here and in listing.py;
 - the twin of a class has the same attributes, made for its own mode: nothing is inherited, nothing generated.
 """
 
@@ -24,7 +24,7 @@ A = TypeVar("A")
 
 
 def blocking(method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[S, P], T]:
-    """The method for a sync host: the flow is run to its end in the caller's thread."""
+    """Return the method for a sync host: the flow runs to its end in the caller's thread."""
 
     @wraps(method)
     def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -34,7 +34,7 @@ def blocking(method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]]) -> Cal
 
 
 def awaited(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """The twin of a ``blocking`` method, for an async host: the flow, its transactions in pieces."""
+    """Return the twin of a ``blocking`` method, for an async host: the flow, its transactions in pieces."""
     flow = cast("Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]", inspect.unwrap(method))
 
     @wraps(flow)
@@ -47,26 +47,26 @@ def awaited(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[Any,
 
 
 def as_twin(method: Callable[..., object], call: Callable[..., object]) -> None:
-    """Give ``call`` the signature of ``method``, with the class of the other mode as what it gives."""
+    """Give ``call`` the signature of ``method``, with the class of the other mode as its return type."""
     signature = inspect.signature(method)
     twin = signature.replace(return_annotation=f"Async{signature.return_annotation}")
     call.__signature__ = twin  # type: ignore[attr-defined] # what inspect.signature looks for first
 
 
 def awaited_items(method: Callable[Concatenate[S, P], Items[T]]) -> Callable[Concatenate[Any, P], AsyncItems[T]]:
-    """The twin of a method that gives stored objects."""
+    """Return the twin of a method that returns stored objects."""
     return given_as(AsyncItems, method)
 
 
 def awaited_listing(
     method: Callable[Concatenate[S, P], Listing[T]],
 ) -> Callable[Concatenate[Any, P], AsyncListing[T]]:
-    """The twin of a method that lists what a partner has."""
+    """Return the twin of a method that lists a partner's objects."""
     return given_as(AsyncListing, method)
 
 
 def given_as(kind: Callable[[L], A], method: Callable[Concatenate[S, P], L]) -> Callable[Concatenate[Any, P], A]:
-    """The twin of a method that gives something lazy, which ``kind`` makes of it."""
+    """Return the twin of a method with a lazy result; ``kind`` converts the result."""
 
     @wraps(method)
     def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> A:

@@ -1,4 +1,4 @@
-"""The parties that are registered with us, and how they come to be."""
+"""The registered parties, and how to register one."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Invitation:
 
     versions_url: str
     token_a: Secret
-    """What it presents until it is registered: ``reveal()`` gives the text."""
+    """The token that it presents until it is registered: ``reveal()`` returns the text."""
     expires_at: datetime
-    """When that stops working."""
+    """When the token stops working."""
 
 
 class Parties(Resource):
-    """The parties of this eMSP; ``emsp.partner("NL-TNM")`` is what concerns one of them (credentials.md)."""
+    """The parties of this eMSP; ``emsp.partner("NL-TNM")`` has the methods for one of them (credentials.md)."""
 
     @blocking
     async def invite(
@@ -49,14 +49,14 @@ class Parties(Resource):
         hosts: Iterable[str] | None = None,
         expires: timedelta | None = None,
     ) -> Invitation:
-        """Make a token A for a CPO that shall register with us; an earlier one of the same CPO stops working.
+        """Create a token A for a CPO that will register with us; an earlier one of the same CPO stops working.
 
-        ``required_modules`` are what it has to offer (default: the eMSP's own); it gets null for what is absent with
-        ``absent_as_null``, ``extensions`` in our credentials (docs/how-to/extensions.md), and ``headers`` with each
-        call. Its endpoints may lie on ``hosts`` beside that of its versions URL. All of them are in its profile. The
-        token works for the time ``expires`` (default: ``CredentialLimits.invitation_lifetime``), and for the
-        registration alone. Raises AlreadyRegistered; ValueError for a party, module, extension, header, host or time
-        that cannot exist, InvalidObject for our own identity.
+        ``required_modules`` are those that it has to offer (default: the eMSP's own). With ``absent_as_null`` it gets
+        null for absent members; it gets ``extensions`` in our credentials (docs/how-to/extensions.md), and ``headers``
+        with each call. Its endpoints may be on ``hosts`` beside that of its versions URL. All of these become part of
+        its profile. The token works for the time ``expires`` (default: ``CredentialLimits.invitation_lifetime``), and
+        only for the registration. Raises AlreadyRegistered; ValueError for an impossible party, module, extension,
+        header, host or time, InvalidObject for our own identity.
         """
         wanted = _first_profile(base64_token, required_modules, absent_as_null, extensions, headers, hosts)
         context = self._contexts()
@@ -78,12 +78,12 @@ class Parties(Resource):
     ) -> Party:
         """Run the credentials handshake with the CPO that gave us ``token_a``.
 
-        The CPO calls our server back meanwhile, so it has to be running; ``required_modules`` are what the CPO has to
-        offer (default: the eMSP's own); it gets null for what is absent with ``absent_as_null``, ``extensions`` in our
-        credentials (docs/how-to/extensions.md), and ``headers`` with each call. Its endpoints may lie on
-        ``hosts`` beside that of ``versions_url``. All of them are in its profile then. Raises UnsupportedVersion,
-        MissingEndpoints, CannotUseApi, PartnerError; AlreadyRegistered if it says that it is a party which is
-        registered; ValueError for an empty token, and a module, extension, header or host that cannot exist.
+        The CPO calls our server back meanwhile, so the server has to be running. ``required_modules`` are those that
+        the CPO has to offer (default: the eMSP's own). With ``absent_as_null`` it gets null for absent members; it gets
+        ``extensions`` in our credentials (docs/how-to/extensions.md), and ``headers`` with each call. Its endpoints may
+        be on ``hosts`` beside that of ``versions_url``. All of these become part of its profile. Raises
+        UnsupportedVersion, MissingEndpoints, CannotUseApi, PartnerError; AlreadyRegistered if it names a party that is
+        already registered; ValueError for an empty token, and an impossible module, extension, header or host.
         """
         wanted = _first_profile(base64_token, required_modules, absent_as_null, extensions, headers, hosts)
         self._contexts.require_free_loop("register")
@@ -92,11 +92,11 @@ class Parties(Resource):
 
     @blocking
     async def get(self, party: PartyLike) -> Party | None:
-        """Get the party, or None; one that is only invited, too."""
+        """Get the party, also if it is only invited, or None."""
         return await lifecycle.get(self._contexts(), *PartyId.of(party))
 
     def list(self, *, after: int = 0, limit: int | None = None) -> Items[Party]:
-        """List parties, oldest first, invited ones too, ``after`` a party's ``sequence``."""
+        """List parties, oldest first, including invited ones, ``after`` a party's ``sequence``."""
         return Items(partial(lifecycle.list_parties, self._contexts()), after=after, limit=limit)
 
     @blocking
@@ -109,10 +109,10 @@ class Parties(Resource):
         headers: Mapping[str, str] | None = None,
         hosts: Iterable[str] | None = None,
     ) -> Diagnosis:
-        """Check a partner with a token that it gave us, only reading (GET): what works, and what would not.
+        """Check a partner with a token that it gave us, read-only (GET): what works, and what does not.
 
-        Nothing is stored, and nothing raised for what the partner does: it is in the diagnosis. For a registered
-        partner: ``emsp.partner(party).diagnose()``. Raises ValueError for a header or host that cannot exist.
+        Nothing is stored; the partner's faults are in the diagnosis, and raise nothing. For a registered partner:
+        ``emsp.partner(party).diagnose()``. Raises ValueError for an impossible header or host.
         """
         from ocpi_emsp.flows.partner_health import doctor
 
@@ -139,9 +139,7 @@ def _first_profile(
     headers: Mapping[str, str] | None,
     hosts: Iterable[str] | None,
 ) -> Profile:
-    """The profile that a party begins with. Raises ValueError for a module, extension, header or host that cannot
-    exist.
-    """
+    """Return the initial profile of a party. Raises ValueError for an impossible module, extension, header or host."""
     return Profile(
         base64_token=base64_token,
         required_modules=profile.read_value("required_modules", required_modules),

@@ -1,4 +1,4 @@
-"""What concerns one partner: its data, its profile, and the credentials that are exchanged with it."""
+"""The methods for one partner: its data, its profile, and the credentials exchanged with it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from ocpi_emsp.resources.tokens import pushing
 from ocpi_emsp.support import SupportMatrix
 
 WORST = 100
-"""Audits that a report lists: as many as a person reads."""
+"""Audits that a report lists; a person reads no more."""
 
 
 class _OnePartner(Resource):
@@ -45,17 +45,17 @@ class _OnePartner(Resource):
 
 
 class Partner(_OnePartner):
-    """One partner, which need not be registered yet; made by ``emsp.partner("NL-TNM")``.
+    """One partner, which need not be registered yet; created by ``emsp.partner("NL-TNM")``.
 
-    Each method raises NotRegistered if the partner has to be registered for it, and is not.
+    Each method that needs a registered partner raises NotRegistered if it is not.
     """
 
     def client(self) -> Client:
-        """Make a client for calls to it; use it as a context manager."""
+        """Create a client for calls to it; use it as a context manager."""
         context, close = self._contexts.connected(self.party)
         return Client(context, self.party, close, self._contexts.waiting)
 
-    # --- its data -----------------------------------------------------------------------------------------------
+    # --- data ---------------------------------------------------------------------------------------------------
 
     @blocking
     async def sync(
@@ -69,10 +69,10 @@ class Partner(_OnePartner):
     ) -> SyncReport:
         """Pull what changed at the CPO since the last sync, and push our tokens to it (:meth:`push_tokens`).
 
-        ``since`` begins elsewhere. ``full`` lists everything, and marks what the CPO does not list any more. ``watch``
-        is called after every page, and ``stop`` asked: if it is true, the sync ends after the current page. Both are
-        plain functions that do not block. One that ended early, or was killed, is continued by the next. What the CPO
-        does wrong is in the report. Raises NotRegistered, StoreFailed; ValueError for an unknown module, or a
+        ``since`` sets another start. ``full`` lists everything, and marks what the CPO no longer lists. ``watch`` is
+        called after every page, and ``stop`` as well: if it returns true, the sync ends after the current page. Both
+        are plain functions that do not block. A sync that ended early, or was killed, is continued by the next. The
+        CPO's faults are in the report. Raises NotRegistered, StoreFailed; ValueError for an unknown module, or a
         ``since`` without a zone or in a full sync.
         """
         async with self._contexts.calling() as context:
@@ -82,10 +82,10 @@ class Partner(_OnePartner):
     async def push_tokens(
         self, *, verify: bool = False, full: bool = False, stop: Callable[[], bool] | None = None
     ) -> TokensPushed:
-        """Send it what changed of our tokens since the last push, and what failed then; invalidations first.
+        """Send it the tokens that changed since the last push, and those that failed then; invalidations first.
 
-        ``full`` looks at every token; ``verify`` asks the party for each one that was sent, and compares; ``stop`` is
-        asked between two tokens. What the party does wrong is in the report (mod_tokens.md 2.1). Raises NotRegistered,
+        ``full`` examines every token; ``verify`` requests each sent token from the party, and compares; ``stop`` is
+        called between two tokens. The party's faults are in the report (mod_tokens.md 2.1). Raises NotRegistered,
         UnsafeUrl, StoreFailed.
         """
         async with self._contexts.calling(self.party) as context:
@@ -95,7 +95,7 @@ class Partner(_OnePartner):
     async def push_pending(
         self, *, at_once: bool = False, stop: Callable[[], bool] | None = None
     ) -> TokensPushed | None:
-        """Push to it what ``emsp.tokens.push_pending`` would; None if nothing waits, or another process pushes to it.
+        """Push to it like ``emsp.tokens.push_pending``; return None if nothing waits, or another process pushes to it.
 
         Raises StoreFailed.
         """
@@ -113,14 +113,14 @@ class Partner(_OnePartner):
         cost_tolerance: Decimal = COST_TOLERANCE,
         limit: int | None = LIMIT,
     ) -> Reconciliation:
-        """Compare its CDRs with its sessions: what is missing on either side, conflicts, and what differs.
+        """Compare its CDRs with its sessions: missing on either side, conflicting, or different.
 
-        Under review is what was last updated in ``[date_from, date_to)``, by default in the last 35 days; a month more
-        on either side is searched for the other half of a pair. A CDR is matched by id, else by auth_id, EVSE and time
-        (docs/how-to/reconcile.md). A session without a CDR is missing it once it is COMPLETED for ``completed_for``.
-        Each list holds ``limit`` items, all with None, and counts the rest. Nothing is written; memory grows with the
-        period: about 1 KB for each CDR and session. Raises ValueError for a period or tolerance that makes no sense,
-        StoreFailed.
+        Under review is what was last updated in ``[date_from, date_to)``, by default in the last 35 days; another 35
+        days on either side are searched for the other half of a pair. A CDR is matched by id, otherwise by auth_id,
+        EVSE and time (docs/how-to/reconcile.md). A session counts as lacking a CDR once it is COMPLETED for
+        ``completed_for``. Each list holds ``limit`` items, all with None, and counts the rest. Nothing is written;
+        memory grows with the period: about 1 KB for each CDR and session. Raises ValueError for an invalid period or
+        tolerance, StoreFailed.
         """
         return await reconcile(
             self._contexts(),
@@ -143,9 +143,9 @@ class Partner(_OnePartner):
     ) -> AuditReport:
         """Audit its CDRs last updated in ``[date_from, date_to)``, by default all (docs/how-to/audit-bills.md).
 
-        The report is lazy: it gives the audits one by one, and what they add up to, with the ``worst`` ones. Each is
-        made as by ``emsp.cdrs.audit``; nothing is written. Raises ValueError or TypeError for a moment without a time
-        zone, or readings that do not exist; StoreFailed while it is read.
+        The report is lazy: it returns the audits one by one, and their sums, with the ``worst`` ones. Each audit is
+        made like those of ``emsp.cdrs.audit``; nothing is written. Raises ValueError or TypeError for a moment without
+        a time zone, or unknown readings; StoreFailed while it is read.
         """
         read = audit_pages(self._contexts(), self.party, date_from=date_from, date_to=date_to, readings=readings)
         return AuditReport(read, self.party, worst)
@@ -154,7 +154,7 @@ class Partner(_OnePartner):
     async def fit_readings(
         self, *, date_from: datetime | None = None, date_to: datetime | None = None
     ) -> ReadingsSuggestion:
-        """Search the readings under which most of its CDRs are right, from those of its profile on; nothing is applied.
+        """Search the readings under which most of its CDRs are right, starting from its profile; nothing is applied.
 
         A sample of 100 CDRs that were last updated in ``[date_from, date_to)`` is audited, 5,000 times at most: some
         seconds. Raises ValueError or TypeError for a moment without a time zone; StoreFailed.
@@ -163,10 +163,10 @@ class Partner(_OnePartner):
 
     @blocking
     async def report(self) -> PartnerReport:
-        """Report its deviations, rule by rule: those of its stored objects, and of what was refused."""
+        """Report its deviations, rule by rule: those of its stored objects, and of its rejected requests."""
         return await partner_report(self._contexts(), *self.party)
 
-    # --- how it is talked to --------------------------------------------------------------------------------------
+    # --- profile ----------------------------------------------------------------------------------------------------
 
     @blocking
     async def profile(self) -> Profile:
@@ -175,44 +175,44 @@ class Partner(_OnePartner):
 
     @blocking
     async def set_profile(self, /, **changes: Any) -> Profile:
-        """Change fields of its profile, by name; None takes one back to its default. Gives the changed profile.
+        """Change fields of its profile, by name; None resets a field to its default. Returns the changed profile.
 
-        Raises NotRegistered; ValueError that names the field, for one that does not exist or cannot have this value.
+        Raises NotRegistered; ValueError that names the field, for an unknown one or an invalid value.
         """
         return await party_profile.set_profile(self._contexts(), *self.party, changes)
 
     @blocking
     async def suggestions(self) -> list[Suggestion]:
-        """Suggest values for its profile, by what it was seen to do; nothing is applied. Raises NotRegistered."""
+        """Suggest values for its profile, based on its observed behaviour; nothing is applied. Raises NotRegistered."""
         return await profile_suggestions.suggestions(self._contexts(), *self.party)
 
     @blocking
     async def set_policy(self, policy: Policy | None) -> None:
-        """Set which of its payloads are refused; None takes the eMSP's own policy.
+        """Set which of its payloads are rejected; None means the eMSP's own policy.
 
-        Raises NotRegistered, ValueError for a rule that does not exist.
+        Raises NotRegistered, ValueError for an unknown rule.
         """
         await party_profile.set_policy(self._contexts(), *self.party, policy)
 
     @blocking
     async def set_matrix(self, matrix: SupportMatrix | None) -> None:
-        """Set what is served to it and called at it; None takes the eMSP's own matrix. Raises NotRegistered."""
+        """Set which rows are served to it and called at it; None means the eMSP's own matrix. Raises NotRegistered."""
         await party_profile.set_matrix(self._contexts(), *self.party, matrix)
 
     @blocking
     async def diagnose(self) -> Diagnosis:
-        """Check it with its token and its matrix, only reading (GET): what works, and what would not.
+        """Check it with its token and its matrix, read-only (GET): what works, and what does not.
 
-        Raises NotRegistered; what the partner does wrong is in the diagnosis.
+        Raises NotRegistered; the partner's faults are in the diagnosis.
         """
         async with self._contexts.calling() as context:
             return await doctor.examine_party(context, *self.party)
 
-    # --- its registration -----------------------------------------------------------------------------------------
+    # --- registration -----------------------------------------------------------------------------------------------
 
     @blocking
     async def update(self, *, versions_url: str | None = None) -> Party:
-        """Read its versions and endpoints again, and PUT our credentials with a fresh token to where they say.
+        """Read its versions and endpoints again, and PUT our credentials with a fresh token to its current endpoint.
 
         For a partner with a new versions URL, or with other endpoints at its old one. Our old token works until the new
         one is first used, or the grace time ends. Raises NotRegistered, NotSupported, PartnerError, CannotUseApi,
@@ -224,9 +224,9 @@ class Partner(_OnePartner):
 
     @blocking
     async def rotate(self) -> Party:
-        """Exchange fresh tokens with it, both ways, by PUT (PATCH if the matrix has only that).
+        """Exchange fresh tokens with it, in both directions, by PUT (PATCH if the matrix only has that).
 
-        Raises NotRegistered, NotSupported, PartnerError: the old tokens keep working.
+        Raises NotRegistered, NotSupported, PartnerError: the old tokens stay valid.
         """
         self._contexts.require_free_loop("rotate")
         async with self._contexts.calling(self.party) as context:
@@ -234,20 +234,21 @@ class Partner(_OnePartner):
 
     @blocking
     async def unregister(self, *, tell: bool = True) -> None:
-        """DELETE our credentials at it and forget it; what it sent us stays.
+        """DELETE our credentials at it and delete it here; the objects that it sent stay.
 
-        With ``tell=False`` it is forgotten here only: for one that is gone, an invitation to take back, or if the
-        matrix switches DELETE off. Raises NotRegistered, NotSupported, PartnerError: then the party stays as it was.
+        With ``tell=False`` it is only deleted here: for a partner that no longer exists, to withdraw an invitation, or
+        if the matrix switches DELETE off. Raises NotRegistered, NotSupported, PartnerError: then the party stays as it
+        was.
         """
         async with self._contexts.calling(self.party) as context:
             await lifecycle.unregister_party(context, *self.party, tell=tell)
 
 
 class AsyncPartner(_OnePartner):
-    """:class:`Partner`, awaited; made by ``emsp.aio.partner("NL-TNM")``."""
+    """:class:`Partner`, awaited; created by ``emsp.aio.partner("NL-TNM")``."""
 
     def client(self) -> AsyncClient:
-        """Make a client for calls to it; use it as an async context manager."""
+        """Create a client for calls to it; use it as an async context manager."""
         context, close = self._contexts.connected(self.party)
         return AsyncClient(context, self.party, close, self._contexts.waiting)
 

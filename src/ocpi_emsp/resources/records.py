@@ -1,6 +1,6 @@
 """Records and journal entries as a store has them, for tools that copy or show them: an export, an import, the command.
 
-Rules of this module: a document that this library wrote has to be readable; a partner's object may deviate.
+Rules of this module: a document that this library wrote must be readable; a partner's object may deviate.
 """
 
 from __future__ import annotations
@@ -65,23 +65,23 @@ def read_document(kind: str, document: bytes) -> Any:
 
 
 def stored_evses(tx: BlockingTransaction, location: Record) -> Sequence[Record]:
-    """The EVSEs of a location, wherever they are stored."""
+    """Return the EVSEs of a location, wherever they are stored."""
     return run(evses_of(LiftedTransaction.of(tx, in_place), location))
 
 
 def stored_evse(tx: BlockingTransaction, key: Key) -> Record | None:
-    """An EVSE, wherever it is stored, or None."""
+    """Return an EVSE, wherever it is stored, or None."""
     return run(find_evse(LiftedTransaction.of(tx, in_place), key))
 
 
 def listed_evses(tx: BlockingTransaction, query: Query) -> Sequence[Record]:
-    """The next EVSEs of the owner of a query, by location; the sequence of each is its place in this list alone."""
+    """Return the next EVSEs of the owner of a query, by location; their sequences are places in this list only."""
     locations = evolve(query, kind=Kind.LOCATION, after=0)
     return run(evses_after(LiftedTransaction.of(tx, in_place), locations, query.after))
 
 
 def put_records(tx: BlockingTransaction, records: Sequence[Record]) -> None:
-    """Put records of another store in the place of those here."""
+    """Put records of another store in place of those here."""
     run(put_copies(LiftedTransaction.of(tx, in_place), records))
 
 
@@ -99,7 +99,7 @@ _DETAILS: Mapping[str, Callable[[Entry], Any]] = {
 def read_details(entry: Entry) -> Any:
     """Read the details of an entry beyond its owner; None if its topic has none.
 
-    Raises AttributeError, KeyError, TypeError or ValueError for details that are not those of its topic.
+    Raises AttributeError, KeyError, TypeError or ValueError for details that do not belong to its topic.
     """
     reader = _DETAILS.get(entry.topic)
     return None if reader is None else reader(entry)

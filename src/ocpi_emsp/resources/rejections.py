@@ -1,4 +1,4 @@
-"""What partners sent and we refused."""
+"""Rejected requests of partners."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ocpi_emsp.wire import Response
 
 
 class Rejections(Resource):
-    """What partners sent and we refused, raw, with its findings."""
+    """Rejected requests of partners, raw, with their findings."""
 
     def list(self, party: PartyLike | None = None, *, limit: int | None = None, after: int = 0) -> Items[Rejection]:
-        """List rejections, oldest first, of one party where it is given, ``after`` a rejection's ``sequence``."""
+        """List rejections, oldest first, of one party if given, ``after`` a rejection's ``sequence``."""
         read = partial(rejections.list_rejections, self._contexts(), *codes_of(party))
         return Items(read, after=after, limit=limit)
 
@@ -30,7 +30,7 @@ class Rejections(Resource):
     async def replay(self, rejection: Rejection, *, body: bytes | None = None) -> Response:
         """Serve it again as its party, under the current policy, or with a corrected ``body``.
 
-        One that is accepted leaves the list. Raises NotRegistered if the party was unregistered.
+        If it is accepted, it leaves the list. Raises NotRegistered if the party was unregistered.
         """
         return await rejections.replay(self._contexts(), rejection, body)
 

@@ -14,7 +14,7 @@ from ocpi_emsp.scalars import given
 
 _WHAT = "relaying events"
 _TIDY_SECONDS = 300.0
-"""How often what waits is read as well; otherwise what is due is found by an index."""
+"""Seconds between reads of all waiting events; otherwise due ones are found by an index."""
 
 
 class _Publishing(Resource):
@@ -32,11 +32,11 @@ class _Publishing(Resource):
 
 
 class Relay(_Publishing):
-    """Hands journalled events to a function that publishes them, batch by batch; made by :meth:`Emsp.relay`."""
+    """Passes journalled events to a function that publishes them, batch by batch; created by :meth:`Emsp.relay`."""
 
     @blocking
     async def once(self) -> int:
-        """Publish one batch of what is due; the number of its events, 0 if nothing is due.
+        """Publish one batch of due events; return its number of events, 0 if nothing is due.
 
         Raises RelayFailed, an OcpiError, if ``publish`` raised: the events stay stored; StoreFailed.
         """
@@ -45,15 +45,17 @@ class Relay(_Publishing):
         )
 
     def run(self, stop: threading.Event | None = None, *, every: float = 1.0) -> None:
-        """Publish until ``stop`` is set, looking ``every`` so many seconds; outlives a broker or store that fails."""
+        """Publish until ``stop`` is set, checking at intervals of ``every`` seconds; survives a failing broker or
+        store.
+        """
         keep_doing(self.once, _WHAT, stop or threading.Event(), every)
 
 
 class AsyncRelay(_Publishing):
-    """:class:`Relay`, awaited; made by ``emsp.aio.relay``."""
+    """:class:`Relay`, awaited; created by ``emsp.aio.relay``."""
 
     once = awaited(Relay.once)
 
     async def run(self, *, every: float = 1.0) -> None:
-        """Publish until it is cancelled, looking ``every`` so many seconds; outlives a broker or store that fails."""
+        """Publish until cancelled, checking at intervals of ``every`` seconds; survives a failing broker or store."""
         await keep_awaiting(self.once, _WHAT, every)

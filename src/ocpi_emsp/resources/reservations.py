@@ -1,4 +1,4 @@
-"""Reservations that RESERVE_NOW commands made."""
+"""Reservations that RESERVE_NOW commands created."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ocpi_emsp.resources.modes import awaited, awaited_items, blocking
 
 
 class Reservations(Resource):
-    """Reservations at CPOs, as their commands stand. A client makes them: ``cpo.reserve_now``."""
+    """Reservations at CPOs, in their current state. A client creates them: ``cpo.reserve_now``."""
 
     @blocking
     async def get(self, party: PartyLike, location_id: str, reservation_id: int) -> Reservation | None:
@@ -21,7 +21,7 @@ class Reservations(Resource):
         return await reservations.get_reservation(self._contexts(), *PartyId.of(party), location_id, reservation_id)
 
     def list(self, party: PartyLike | None = None, *, after: int = 0, limit: int | None = None) -> Items[Reservation]:
-        """List reservations, oldest first, of one party where it is given, ``after`` one's ``sequence``."""
+        """List reservations, oldest first, of one party if given, ``after`` one's ``sequence``."""
         read = partial(reservations.list_reservations, self._contexts(), *codes_of(party))
         return Items(read, after=after, limit=limit)
 

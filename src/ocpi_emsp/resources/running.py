@@ -1,4 +1,4 @@
-"""What is done in the background: events, deadlines of commands, pushes of tokens, and syncs if they are asked for.
+"""The background work: events, deadlines of commands, pushes of tokens, and syncs if requested.
 
 Rules of this module: each is done at most once at a time, however many processes run it on one store: events, pushes
 and syncs are leased.
@@ -27,16 +27,17 @@ from ocpi_emsp.resources.tokens import pushing
 from ocpi_emsp.scalars import given
 
 AT_ONCE = 4
-"""Parties that are pushed to, and synced, at once: a slow one holds up no other."""
+"""Parties that are pushed to, and synced, at once: a slow one delays no other."""
 _SYNC_ROUND = 5.0
-"""Seconds between two looks whose turn it is to be synced."""
+"""Seconds between two checks which party is to be synced."""
 _DEADLINES = 5000
-"""Deadlines that a loop looks at in a second: with more that are open, it looks less often. A caller that
-awaits a command finds its deadline all the same."""
+"""Deadlines that a loop checks in a second: with more open ones, it checks less often. A caller that awaits a command
+finds its deadline nevertheless.
+"""
 _TIDY_SECONDS = 300.0
-"""How often searches for sessions are looked through whose time is over: nothing waits for that."""
+"""Seconds between two searches for outdated pending matches: nothing waits for that."""
 _PRUNE_ROUND = 300.0
-"""Seconds between two looks whether it is time to delete what is old."""
+"""Seconds between two checks whether it is time to delete old data."""
 _PARTIES = 500
 
 Once: TypeAlias = Callable[[], Coroutine[Any, Any, int]]
@@ -45,7 +46,7 @@ Once: TypeAlias = Callable[[], Coroutine[Any, Any, int]]
 def background(
     contexts: Contexts, stop: Callable[[], bool], sync_every: timedelta | None, push: bool, every: float
 ) -> list[Loop]:
-    """The loops of one eMSP. Raises ValueError or TypeError for a time that makes no sense."""
+    """Return the loops of one eMSP. Raises ValueError or TypeError for an invalid time."""
     if not every >= 0:
         raise ValueError(f"invalid every '{every}': expected seconds of 0 or more, for example 1")
     loops = [Loop("delivering events", _delivering(contexts), every)]
@@ -71,7 +72,7 @@ def _auditing(contexts: Contexts, stop: Callable[[], bool]) -> Once:
 def _pruning(contexts: Contexts, stop: Callable[[], bool]) -> Once:
     async def once() -> int:
         await prune_in_turn(contexts(), contexts.setup.retention, stop)
-        return 0  # what is left has time until the next turn
+        return 0  # the rest has time until the next turn
 
     return once
 

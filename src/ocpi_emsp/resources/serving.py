@@ -1,7 +1,7 @@
 """Requests from partners, in both modes.
 
-Rules of this module: it imports all flows that serve, so it is imported when an application is made
-(:meth:`ocpi_emsp.Emsp.asgi`, ``wsgi``), and by the first request of one that is given to ``handle``.
+Rules of this module: it imports all flows that serve, so it is only imported when an application is created
+(:meth:`ocpi_emsp.Emsp.asgi`, ``wsgi``), or by the first request that is given to ``handle``.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ class AioHandle(Protocol):
 
 
 def answering(contexts: Contexts) -> Handle:
-    """Make what answers in the caller's thread; of a request with ``read`` the body is still to be read."""
+    """Return a function that answers in the caller's thread; with ``read``, it reads a request's body later."""
 
     def answer(request: Request, read: ReadBody | None = None) -> Response:
-        return run(dispatch(contexts(), request, read))  # without a step between: every request comes here
+        return run(dispatch(contexts(), request, read))  # without a step between: every request goes through here
 
     return answer
 
 
 def aio_answering(contexts: Contexts) -> AioHandle:
-    """Make what answers in the caller's task; see :func:`answering`."""
+    """Return a function that answers in the caller's task; see :func:`answering`."""
     from ocpi_emsp._pieces import driven
 
     async def answer(request: Request, read: ReadBody | None = None) -> Response:

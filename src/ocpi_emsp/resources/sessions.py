@@ -1,4 +1,4 @@
-"""Sessions, as partners sent them."""
+"""Sessions as partners sent them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Sessions(Received[Session]):
     ) -> Items[Session]:
         """List sessions last updated in ``[date_from, date_to)``, in the order of their first receipt.
 
-        With a ``status``: those that have it.
+        With a ``status``: only sessions with that status.
         """
         return self._list(party, date_from, date_to, limit, after, lambda each: status in (None, each.status))
 

@@ -1,4 +1,4 @@
-"""Resources of what partners sent: get one object, list them, show a document as it was received."""
+"""Resources of received objects: get one, list them, show a document as received."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ PAGE = 100
 
 @frozen(kw_only=True)
 class ReceivedDocument:
-    """An object as its partner sent it; a location is assembled of itself and its EVSEs."""
+    """An object as its partner sent it; a location is assembled with its EVSEs."""
 
     party: PartyId
     document: bytes = field(repr=False)
-    """A JSON text in UTF-8, as it was received."""
+    """The JSON text in UTF-8, as received."""
     findings: Report
-    """What deviates from the specification."""
+    """The deviations from the specification."""
     received_at: datetime
     """When its last change was received, or a full sync last listed it (docs/how-to/query.md)."""
     last_updated: datetime
     correlation_id: str
-    """Of the request or sync that it came with; empty if that is not known."""
+    """The correlation id of its request or sync; empty if unknown."""
 
 
 @frozen
@@ -49,7 +49,7 @@ class Shape(Generic[T]):
     whole: Whole = as_shown
 
     def read(self, record: Record) -> T:
-        """The typed view. Raises InvalidObject if the document is stored and unreadable."""
+        """Return the typed view. Raises InvalidObject if the stored document is unreadable."""
         return decode(self.model, record.document, updated=record.last_updated)
 
 
@@ -107,12 +107,12 @@ class Received(Stored[T]):
 
     @blocking
     async def get(self, party: PartyLike, object_id: str) -> T | None:
-        """Get the object with this id, or None. Raises InvalidObject if what is stored cannot be read."""
+        """Get the object with this id, or None. Raises InvalidObject if the stored document is unreadable."""
         return await self._get(party, object_id)
 
     @blocking
     async def document(self, party: PartyLike, object_id: str) -> ReceivedDocument | None:
-        """Get the object with this id as it was received, or None."""
+        """Get the object with this id as received, or None."""
         return await self._document(party, object_id)
 
     def list(

@@ -1,4 +1,4 @@
-"""Tariffs, as partners sent them."""
+"""Tariffs as partners sent them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from ocpi_emsp.resources.stored import PAGE, ReceivedDocument, Shape, Stored
 
 @frozen(kw_only=True)
 class TariffVersion:
-    """What a tariff said for a while."""
+    """The content of a tariff for a period of time."""
 
     tariff: Tariff
     content_hash: str
-    """Versions with the same content share it."""
+    """A hash that is equal for versions with the same content."""
     last_updated: datetime
-    """From when on it held."""
+    """When it became valid."""
     received_at: datetime
-    """When it was received first."""
+    """When it was first received."""
     ended_at: datetime | None
-    """Until when it held; None if it still does."""
+    """When it ended; None if it is still valid."""
 
 
 def _version(record: Record) -> TariffVersion:
@@ -43,19 +43,20 @@ def _version(record: Record) -> TariffVersion:
 
 
 class Tariffs(Stored[Tariff]):
-    """Tariffs, without the deleted ones; or what they were at a moment.
+    """Tariffs without the deleted ones, or tariffs as of a moment.
 
-    A tariff as it was at a moment ``at`` has as its ``last_updated`` the moment from which on it held: what the CPO
-    said, or the receipt where that was not after the version before (docs/spec-choices.md).
+    A tariff as of a moment ``at`` has as its ``last_updated`` the time from which it was valid: the CPO's own, or the
+    receipt if that was not after the previous version (docs/spec-choices.md).
     """
 
     _shape = Shape(Kind.TARIFF, Tariff)
 
     @blocking
     async def get(self, party: PartyLike, object_id: str, *, at: datetime | None = None) -> Tariff | None:
-        """Get the tariff with this id, or None; with ``at`` what it said at that moment, None where it did not hold.
+        """Get the tariff with this id, or None; with ``at`` its version of that moment, None if it was not valid then.
 
-        Raises InvalidObject if what is stored cannot be read, ValueError or TypeError for a moment without a time zone.
+        Raises InvalidObject if the stored document is unreadable, ValueError or TypeError for a moment without a time
+        zone.
         """
         record = await self._find_at(party, object_id, at)
         return None if record is None else self._shape.read(record)
@@ -64,7 +65,7 @@ class Tariffs(Stored[Tariff]):
     async def document(
         self, party: PartyLike, object_id: str, *, at: datetime | None = None
     ) -> ReceivedDocument | None:
-        """Get the tariff with this id as it was received, or None; with ``at`` as :meth:`get`."""
+        """Get the tariff with this id as received, or None; ``at`` as for :meth:`get`."""
         record = await self._find_at(party, object_id, at)
         return None if record is None else self._as_document(record)
 
@@ -80,8 +81,8 @@ class Tariffs(Stored[Tariff]):
     ) -> Items[Tariff]:
         """List tariffs last updated in ``[date_from, date_to)``, in the order of their first receipt.
 
-        With ``at``: what held at that moment, deleted ones among it; first what still holds, then what was replaced.
-        Raises ValueError or TypeError for an invalid party, or a moment without a time zone.
+        With ``at``: the tariffs of that moment, including deleted ones; first the still valid ones, then the replaced
+        ones. Raises ValueError or TypeError for an invalid party, or a moment without a time zone.
         """
         if at is None:
             return self._list(party, date_from, date_to, limit, after)
@@ -99,9 +100,9 @@ class Tariffs(Stored[Tariff]):
     def versions(
         self, party: PartyLike, object_id: str, *, limit: int | None = None, after: int = 0
     ) -> Items[TariffVersion]:
-        """List what a tariff said, the oldest first: versions that ended, then what holds now.
+        """List the versions of a tariff, the oldest first: ended ones, then the current one.
 
-        Two versions have the same begin and end where one was replaced before it held. Raises ValueError for an invalid
+        A version that was replaced before it became valid has the same begin and end. Raises ValueError for an invalid
         party.
         """
         key = received_key(Kind.TARIFF, PartyId.of(party), object_id)

@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 
 class Tokens(Resource):
-    """Our drivers' tokens: what partners list, what is pushed to them, and what real-time authorization knows."""
+    """Our drivers' tokens: partners list them, they are pushed to partners, and real-time authorization uses them."""
 
     @blocking
     async def put(self, token: Token, *, extensions: Mapping[str, Any] | None = None) -> Token:
-        """Insert or replace the token with this uid and type; gives it as it is stored.
+        """Insert or replace the token with this uid and type; return it as stored.
 
-        ``extensions``: members that the specification does not know, stored, listed and pushed with it until the next
-        put (docs/how-to/extensions.md).
+        ``extensions``: members unknown to the specification, stored, listed and pushed with it until the next put
+        (docs/how-to/extensions.md).
 
-        If it says something new, a push to every party that gets our tokens is requested in the same transaction
+        If the content changed, a push to every party that gets our tokens is requested in the same transaction
         (:meth:`push_pending`); and if its ``last_updated`` is not later than the stored one's, it gets the current
         time, or a second after the stored one: a partner that pulls by date would never see the change. The same
         content changes nothing, except for a later ``last_updated``, which is stored. Raises InvalidObject for a token
@@ -44,19 +44,19 @@ class Tokens(Resource):
 
     @blocking
     async def put_many(self, tokens: Iterable[Token | tuple[Token, Mapping[str, Any]]]) -> int:
-        """:meth:`put` many, 500 in a transaction; how many of them said something new.
+        """Call :meth:`put` for many tokens, 500 in a transaction; return how many had changed content.
 
         Each is a token, or a token and its extensions. Raises InvalidObject at the first that breaks the specification:
-        the batches before it stay.
+        the batches before it stay stored.
         """
         return await our_tokens.put_tokens_here(self._contexts(), tokens)
 
     @blocking
     async def patch(self, /, uid: str, token_type: TokenType = TokenType.RFID, **changes: Any) -> Token:
-        """Change members of a token, such as ``valid=False``; gives it as it is stored then.
+        """Change members of a token, for example ``valid=False``; return it as stored then.
 
         Members: ``valid``, ``whitelist``, ``visual_number``, ``issuer``, ``language``, ``auth_id``, ``last_updated``;
-        None takes an optional one away. ``last_updated`` is the current time if it is not given; else as for
+        None removes an optional one. ``last_updated`` is the current time if it is not given, otherwise as for
         :meth:`put`. Raises UnknownObject if there is no such token; InvalidObject for another member, or a value that
         breaks the specification.
         """
@@ -64,7 +64,7 @@ class Tokens(Resource):
 
     @blocking
     async def invalidate(self, uid: str, token_type: TokenType = TokenType.RFID) -> Token:
-        """Make a token not valid; OCPI has no way to delete one. Raises UnknownObject if there is none."""
+        """Invalidate a token, since OCPI cannot delete one. Raises UnknownObject if there is none."""
         return await our_tokens.patch_token_here(self._contexts(), uid, token_type, {"valid": False})
 
     @blocking
@@ -95,7 +95,7 @@ class Tokens(Resource):
         return Items(read, after=after, limit=limit)
 
     def waiting(self, *, limit: int | None = None, after: int = 0) -> Items[WaitingPush]:
-        """List the parties that our tokens have to be pushed to yet, and why they do not have them; oldest first."""
+        """List the parties that our tokens still have to be pushed to, and why they lack them; oldest first."""
         from ocpi_emsp.flows.tokens.push import fan_out
 
         return Items(partial(fan_out.waiting_pushes, self._contexts()), after=after, limit=limit)
@@ -104,11 +104,11 @@ class Tokens(Resource):
     async def push_pending(
         self, *, at_once: bool = False, stop: Callable[[], bool] | None = None
     ) -> builtins.list[TokensPushed]:
-        """Push to each party that waits for it and is due, one after the other; a report for each.
+        """Push to each waiting party that is due, one after the other; return a report for each.
 
-        ``at_once`` tries those that wait after a failure, too; ``stop`` is asked between two tokens. A party that
-        another process pushes to is left to it. What a party does wrong is in its report, and it is tried again later.
-        ``emsp.running()`` does it beside a server. Raises StoreFailed.
+        ``at_once`` also tries those that wait after a failure; ``stop`` is called between two tokens. A party that
+        another process pushes to is skipped. A party's faults are in its report, and it is tried again later.
+        ``emsp.running()`` does this beside a server. Raises StoreFailed.
         """
         from ocpi_emsp.flows.tokens.push import fan_out
 
@@ -131,7 +131,7 @@ class AsyncTokens(Resource):
 
 
 def pushing(contexts: Contexts) -> CallParty:
-    """Runs a push with connections to its party."""
+    """Return a function that runs a push with connections to its party."""
 
     async def call_party(country_code: str, party_id: str, push: Push) -> TokensPushed:
         async with contexts.calling(PartyId.received(country_code, party_id)) as context:

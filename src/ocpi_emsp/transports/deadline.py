@@ -1,10 +1,11 @@
-"""A deadline for all that a blocking client does on its sockets: a head that drips ends as well as a body.
+"""A deadline for all socket operations of a blocking client: it ends a head that drips as well as a body.
 
 Rules of this module:
-- a client's own timeouts are for one read: a byte now and then passes them, and nobody sees the time before the head of
-  an answer is complete. So every read, write and connection of a client waits no longer than what is left;
+- a client's own timeouts are for one read: an occasional byte satisfies them, and the time before the head of a
+  response is complete cannot be measured. So every read, write and connection of a client waits no longer than the time
+  left;
 - the deadline is that of the caller's context: a blocking client does its work in the caller's thread;
-- a network backend of httpcore is wrapped, whichever it is: another one may choose the address.
+- any network backend of httpcore is wrapped: another one may choose the address.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class OutOfTime(Exception):
 
 @contextmanager
 def until(end: float | None) -> Iterator[None]:
-    """A block in which sockets are left at this moment of ``time.monotonic``. Raises OutOfTime."""
+    """Set a deadline for sockets within the block, as a moment of ``time.monotonic``. Raises OutOfTime."""
     before = _END.set(end)
     try:
         yield
@@ -35,7 +36,7 @@ def until(end: float | None) -> Iterator[None]:
 
 
 def _left(timeout: float | None) -> float | None:
-    """The timeout, or what is left until the deadline."""
+    """Return the timeout, or the time left until the deadline."""
     end = _END.get()
     if end is None:
         return timeout
@@ -46,7 +47,7 @@ def _left(timeout: float | None) -> float | None:
 
 
 class TimedBackend:
-    """A ``NetworkBackend`` whose streams keep the deadline."""
+    """A ``NetworkBackend`` whose streams observe the deadline."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
@@ -60,18 +61,18 @@ class TimedBackend:
         return TimedStream(self._inner.connect_unix_socket(path, timeout=_left(timeout), **options))
 
     def sleep(self, seconds: float) -> None:
-        """Wait before another try."""
+        """Wait before another attempt."""
         self._inner.sleep(_left(seconds))
 
 
 class TimedStream:
-    """A ``NetworkStream`` that keeps the deadline, and counts what is read."""
+    """A ``NetworkStream`` that observes the deadline, and counts what is read."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read what is there, up to READ_BYTES. Raises OutOfTime, TooMuchSent."""
+        """Read available data, up to READ_BYTES. Raises OutOfTime, TooMuchSent."""
         return counted(self._inner.read(min(max_bytes, READ_BYTES), timeout=_left(timeout)))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -83,17 +84,17 @@ class TimedStream:
         self._inner.close()
 
     def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> Any:
-        """Begin TLS on it."""
+        """Start TLS on it."""
         return TimedStream(self._inner.start_tls(ssl_context, server_hostname, timeout=_left(timeout)))
 
     def get_extra_info(self, info: str) -> Any:
-        """What is known of the connection."""
+        """Return a property of the connection."""
         return self._inner.get_extra_info(info)
 
 
 def keep_deadlines(transports: list[Any]) -> None:
-    """Let what these transports of a client do keep the deadline; one that has no sockets has nothing to keep."""
+    """Make these transports of a client observe the deadline; a transport without sockets needs nothing."""
     for transport in transports:
         pool = getattr(transport, "_pool", None)
         if pool is not None:
-            pool._network_backend = TimedBackend(pool._network_backend)  # httpx passes no backend on
+            pool._network_backend = TimedBackend(pool._network_backend)  # httpx does not pass a backend on

@@ -1,9 +1,9 @@
-"""The content codings of answers (RFC 9110 8.4), decoded piece by piece: a bomb ends at the limit, not in memory.
+"""The content codings of responses (RFC 9110 8.4), decoded piece by piece: a bomb ends at the limit, not in memory.
 
 Rules of this module:
-- one coding is asked for, gzip, and a single one is decoded: gzip or deflate; others and several ones are refused;
-- no step makes more than STEP bytes, whatever the input says;
-- a name that says how text is written (utf-8), which some servers send here, is no coding.
+- only gzip is requested, and a single coding is decoded: gzip or deflate; others and combinations are rejected;
+- no step produces more than STEP bytes, whatever the input;
+- the name of a character encoding (utf-8), which some servers send here, is not a coding.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from typing import Final
 
 ACCEPTED: Final = "gzip"
-"""What is asked for. Pages of locations are a tenth as long so; one coding alone, for nothing may be piled up."""
+"""The requested coding. Pages of locations shrink to a tenth; a single coding, so that none can be nested."""
 STEP: Final = 256 * 1024
-"""The most bytes that one step of decoding makes."""
+"""Most bytes that one decoding step produces."""
 _PLAIN: Final = frozenset({"", "identity", "none", "binary", "utf-8", "utf8", "iso-8859-1", "us-ascii"})
 
 
 class CannotDecode(Exception):
-    """The answer has another coding than its header says, or one that was not asked for."""
+    """The response has another coding than its header says, or one that was not requested."""
 
 
 class _Plain:
@@ -28,11 +28,11 @@ class _Plain:
         yield chunk
 
     def end(self) -> None:
-        """Nothing can be missing."""
+        """Check the end; nothing can be missing."""
 
 
 class _Zlib:
-    """gzip or deflate. A deflate body may have the header of zlib or, as some servers have it, none."""
+    """gzip or deflate. A deflate body has the header of zlib or, from some servers, none."""
 
     def __init__(self, coding: str) -> None:
         self._coding = coding
@@ -50,7 +50,7 @@ class _Zlib:
             chunk, self._head = self._head + chunk, b""
             if decoder.eof:
                 if self._coding == "deflate" or not chunk.startswith(_MAGIC[: len(chunk)]):
-                    return  # what follows the end means nothing
+                    return  # bytes after the end are ignored
                 decoder = zlib.decompressobj(_GZIP)  # a body of several members (RFC 1952 2.2)
             self._decoder = decoder
             try:
@@ -62,7 +62,7 @@ class _Zlib:
                 yield made
 
     def _decoder_of_deflate(self, chunk: bytes) -> zlib._Decompress | None:
-        """By the two bytes of zlib's header (RFC 1950 2.2); None if they are not all there."""
+        """Choose by the two bytes of zlib's header (RFC 1950 2.2); None if they are incomplete."""
         head = self._head + chunk
         if len(head) < 2:
             self._head = head
@@ -71,7 +71,7 @@ class _Zlib:
         return zlib.decompressobj(zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS)
 
     def end(self) -> None:
-        """Raises CannotDecode if the end of a body is missing."""
+        """Raise CannotDecode if the end of a body is missing."""
         if self._head or (self._decoder is not None and self._has_begun and not self._decoder.eof):
             raise CannotDecode("the compressed body ends too early")
 
@@ -81,7 +81,7 @@ _MAGIC: Final = b"\x1f\x8b"
 
 
 def decoder(header: str | None) -> _Plain | _Zlib:
-    """Return what decodes a body with this Content-Encoding. Raises CannotDecode."""
+    """Return the decoder of a body with this Content-Encoding. Raises CannotDecode."""
     codings = [name for each in (header or "").split(",") if (name := each.strip().lower()) not in _PLAIN]
     if not codings:
         return _Plain()

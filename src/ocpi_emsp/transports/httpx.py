@@ -1,17 +1,17 @@
 """The Send port over httpx2 or httpx, sync and async, for any client with their API.
 
 Rules of this module:
-- errors of the libraries are mapped here and nowhere else, with the word whether the same GET may succeed a little
-  later; the names of the errors are the same in both;
-- an error about what we send is not quoted: it may hold the token;
-- redirects are not followed, whatever the client does by itself: the url policy has not seen where they lead, and the
-  token may go along;
-- a body is read as it comes and decoded here, whatever a client's own decoders do with a bomb;
-- an answer is read up to a limit of bytes, as sent and decoded, and of time: an endless one, fast or slow, ends as an
-  error. The async shell cancels the whole exchange; the sync shell has a client whose sockets keep the deadline
-  (deadline.py). A client of the user's own need not: there the time is looked at after each read of the body, so it
-  ends at most one read timeout later, and a head that drips has no end but the client's own;
-- what is beside the body, in heads and between chunks, is bounded by the connections (wire_bytes.py);
+- only this module maps the libraries' errors, and says whether the same GET may succeed a little later; the names of
+  the errors are the same in both;
+- an error about the sent request is not quoted: it may hold the token;
+- redirects are not followed, whatever the client's settings: the URL policy has not seen their target, and the token
+  would go along;
+- a body is read as it arrives and decoded here, whatever a client's own decoders do with a bomb;
+- a response is limited in bytes, as sent and decoded, and in time: an endless one, fast or slow, becomes an error. The
+  async shell cancels the whole exchange; the sync shell has a client whose sockets observe the deadline (deadline.py).
+  A user's own client need not: then the time is checked after each read of the body, so it ends at most one read
+  timeout later, and a head that drips only ends by the client's own limits;
+- bytes beside the body, in heads and between chunks, are bounded by the connections (wire_bytes.py);
 - a request may have limits of its own (``most_bytes``, ``most_seconds``), which only lower those of the port; then no
   wait is longer than ``most_seconds`` either.
 """
@@ -41,40 +41,40 @@ if TYPE_CHECKING:
 
 
 class HttpResponse(Protocol):
-    """What is used of a response of either library."""
+    """The part of a response that is used, of either library."""
 
     status_code: int
     is_stream_consumed: bool
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """By name; values of one name are joined."""
+        """The headers by name; values of one name are joined."""
 
     @property
     def content(self) -> bytes:
-        """The body, where it was read already."""
+        """The body, if it was already read."""
 
 
 class BlockingResponse(HttpResponse, Protocol):
     """:class:`HttpResponse` of a blocking client."""
 
     def iter_raw(self) -> Iterator[bytes]:
-        """The body as it is sent."""
+        """Yield the body as sent."""
 
 
 class AwaitedResponse(HttpResponse, Protocol):
     """:class:`HttpResponse` of an async client."""
 
     def aiter_raw(self) -> AsyncIterator[bytes]:
-        """The body as it is sent."""
+        """Yield the body as sent."""
 
 
 class HttpClient(Protocol):
-    """What is used of an ``httpx2.Client`` or ``httpx.Client``."""
+    """The part of an ``httpx2.Client`` or ``httpx.Client`` that is used."""
 
     @property
     def timeout(self) -> Any:
-        """Seconds to ``connect``, ``read``, ``write``, and for a place in the ``pool``."""
+        """Seconds for ``connect``, ``read``, ``write``, and for a slot in the ``pool``."""
 
     def stream(
         self,
@@ -94,7 +94,7 @@ class HttpClient(Protocol):
 
 
 class AsyncHttpClient(Protocol):
-    """What is used of an ``httpx2.AsyncClient`` or ``httpx.AsyncClient``."""
+    """The part of an ``httpx2.AsyncClient`` or ``httpx.AsyncClient`` that is used."""
 
     def stream(
         self, method: str, url: str, *, headers: Any, content: bytes | None, auth: Any, follow_redirects: bool
@@ -110,7 +110,7 @@ AsyncClientFactory: TypeAlias = Callable[[], AsyncHttpClient]
 C = TypeVar("C", bound=HttpClient | AsyncHttpClient)
 
 _PASSING = frozenset({"TimeoutException", "NetworkError", "ProxyError", "RemoteProtocolError"})
-"""What may be over a little later; RemoteProtocolError is also a connection that ends within an answer."""
+"""Errors that may be over a little later; RemoteProtocolError also means a connection that ends within a response."""
 _WORDS = {
     "ConnectTimeout": "connecting timed out",
     "ReadTimeout": "waiting for the response timed out",
@@ -128,14 +128,14 @@ _WORDS = {
     "LocalProtocolError": "the token or URL cannot be sent in a header",
     "UnicodeError": "the token or URL cannot be sent in a header",
 }
-"""By the name of an error or of its base."""
+"""Messages by the name of an error or of its base class."""
 _UNQUOTED = frozenset({"LocalProtocolError", "UnicodeError"})
 
 
 def default_client(policy: UrlPolicy, timeout: float, connect: float | None = None) -> http.Client:
-    """Return a client whose connections are to addresses that the policy allows (pinned.py).
+    """Return a client that only connects to addresses that the policy allows (pinned.py).
 
-    It uses the environment's proxies, where the proxy resolves names and the policy sees the URL alone, but not .netrc,
+    It uses the environment's proxies, which resolve names, so that the policy only checks the URL, but not .netrc,
     which would replace the token. ``timeout``: seconds for each read and write; ``connect``: seconds for a connection,
     if different. Raises ModuleNotFoundError if neither httpx2 nor httpx is installed, InvalidEnvironment.
     """
@@ -151,7 +151,7 @@ def default_client(policy: UrlPolicy, timeout: float, connect: float | None = No
 
 
 def default_async_client(policy: UrlPolicy, timeout: float, connect: float | None = None) -> http.AsyncClient:
-    """Like :func:`default_client`, async."""
+    """Return an async client like :func:`default_client`."""
     library, context = http_library(), _trusted()
     mounts = proxies(library, library.AsyncHTTPTransport, context)
     count_reads(list(mounts.values()))
@@ -164,7 +164,7 @@ def default_async_client(policy: UrlPolicy, timeout: float, connect: float | Non
 
 
 def _trusted() -> ssl.SSLContext:
-    """One for all transports of a client: it takes longer to make than a call."""
+    """Return one context for all transports of a client: creating it takes longer than a call."""
     return ssl_context(http_library())
 
 
@@ -181,11 +181,13 @@ def _no_auth(request: Any) -> Any:
 
 
 _OTHERS = (UnicodeError, CannotDecode, TooMuchSent)
-"""UnicodeError: both libraries raise it for a header, such as our token, that is not ASCII."""
+"""UnicodeError: both libraries raise it for a header that is not ASCII, such as our token."""
 
 
 class _Body:
-    """The body of one answer, decoded as it comes. The limit of ``wire`` holds as sent and decoded."""
+    """The body of one response, decoded as it arrives. The limit of ``wire`` applies to the sent and the decoded
+    bytes.
+    """
 
     def __init__(self, request: Request, answer: HttpResponse, wire: WireBytes) -> None:
         self.content = bytearray()
@@ -200,7 +202,7 @@ class _Body:
             self.take(answer.content)
 
     def take(self, chunk: bytes) -> None:
-        """Decode a part as it was sent. Raises TransportFailed over the limit, TooMuchSent, CannotDecode."""
+        """Decode a part as sent. Raises TransportFailed over the limit, TooMuchSent, CannotDecode."""
         self._sent += len(chunk)
         self._check(self._sent)
         if not self.is_read:
@@ -210,7 +212,7 @@ class _Body:
             self.content += decoded
 
     def end(self) -> None:
-        """Raises CannotDecode if the end is missing."""
+        """Raise CannotDecode if the end is missing."""
         self._decoder.end()
 
     def _check(self, size: int) -> None:
@@ -228,11 +230,11 @@ class _Sending(Generic[C]):
         return counting(self._limit if request.most_bytes is None else min(self._limit, request.most_bytes))
 
     def _seconds(self, request: Request) -> float | None:
-        """How long the answer may take."""
+        """Return how long the response may take."""
         return _shorter(self._total, request.most_seconds)
 
     def _too_slow(self, request: Request) -> TransportFailed:
-        """Not to be repeated: it would take as long again."""
+        """Return an error that is not retryable: it would take as long again."""
         return _error(request, f"the response took longer than the limit of {self._seconds(request):.3g} s")
 
 
@@ -265,7 +267,9 @@ class HttpxSend(_Sending[HttpClient]):
             raise _failed(request, error) from error
 
     def _waits(self, request: Request) -> dict[str, Any]:
-        """The client's timeouts for connecting, reading, writing and the pool, no longer than the request may take."""
+        """Return the client's timeouts for connecting, reading, writing and the pool, at most the request's own
+        limit.
+        """
         if request.most_seconds is None:
             return {}
         known = self._client.timeout
@@ -300,12 +304,12 @@ class AsyncHttpxSend(_Sending[AsyncHttpClient]):
 
 
 def _shorter(one: float | None, other: float | None) -> float | None:
-    """The shorter of two times; None is for ever."""
+    """Return the shorter of two times; None means no limit."""
     return min((each for each in (one, other) if each is not None), default=None)
 
 
 def _sent(request: Request) -> dict[str, Any]:
-    """The arguments of a client's ``stream``."""
+    """Return the arguments of a client's ``stream``."""
     return {
         "method": request.method,
         "url": request.url,

@@ -1,9 +1,9 @@
-"""The HTTP library that calls go through: httpx2, or httpx where only that is installed.
+"""The HTTP library for calls: httpx2, or httpx if only that is installed.
 
 Rules of this module:
-- nothing else of this package imports either, and it imports one when the first call needs it: who only serves or
-  checks needs neither;
-- both have the same API; what one alone has is not used;
+- no other module of this package imports either, and it imports one when the first call needs it: a process that only
+  serves or checks needs neither;
+- both have the same API; features that only one has are not used;
 - httpx2 is preferred: httpx had no release since December 2024, and its issues are closed; httpx2 is its successor, by
   the same first author. It trusts the authorities of the system (truststore), httpx those of certifi.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["LIBRARIES", "AsyncTransport", "core_library", "http", "http_errors", "http_library", "library_of"]
 
 LIBRARIES = ("httpx2", "httpx")
-"""The first of them that is installed makes the clients."""
+"""The first of these that is installed is used for the clients."""
 _CORES = {"httpx2": "httpcore2", "httpx": "httpcore"}
 
 
@@ -51,7 +51,7 @@ def http_library() -> Any:
 
 
 def library_of(made: object) -> Any:
-    """Return the library that a client or a transport is of; that of new clients if it is of neither."""
+    """Return the library of a client or a transport; for an object of neither, the library of new clients."""
     for base in type(made).__mro__:
         name = base.__module__.partition(".")[0]
         if name in _CORES:
@@ -65,13 +65,13 @@ def core_library(library: ModuleType) -> Any:
 
 
 def http_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
-    """Return what a client raises that has no answer, of each of the two libraries that is loaded, and ``others``."""
+    """Return the errors of a client without a response, for each loaded library, and ``others``."""
     loaded = [sys.modules[name] for name in _CORES if name in sys.modules]
     return (*(error for each in loaded for error in (each.HTTPError, each.InvalidURL, each.StreamError)), *others)
 
 
 def __getattr__(name: str) -> Any:
-    """``http``: the library, loaded when it is first asked for."""
+    """Return ``http``, the library, loaded on first use."""
     if name == "http":
         return http_library()
     raise AttributeError(f"module {__name__} has no attribute {name}")

@@ -1,15 +1,15 @@
-"""Connections to addresses that were checked: a name is resolved once, every answer is looked at, one is connected to.
+"""Connections to checked addresses: a name is resolved once, every address is checked, and one is connected to.
 
 Rules of this module:
-- between the check and the connection nothing resolves again, so a name that leads elsewhere the second time (DNS
-  rebinding) leads nowhere; TLS and its certificate go by the name;
-- one address that the policy forbids refuses all of them: an honest host has none;
-- each new connection resolves and checks anew; one that is kept alive stays where it is;
+- no resolution happens between the check and the connection, so a name that resolves differently the second time (DNS
+  rebinding) has no effect; TLS and its certificate use the name;
+- one forbidden address rejects all of them: an honest host has none;
+- each new connection resolves and checks again; one that is kept alive stays at its address;
 - resolving and connecting share the time to connect; no address takes all of it;
-- neither library lets a backend be given to its transport, so its pool is replaced, by a private name: where that is
-  missing, no transport is made.
+- neither library accepts a backend for its transport, so its pool is replaced, by a private name: if that is missing,
+  no transport is created.
 
-Packages that were considered; none serves both libraries and both modes:
+Packages that were considered; none supports both libraries and both modes:
 - httpx-secure: httpx and async only; connects once to find the address;
 - drawbridge: httpx only; rewrites the URL, so no connection stays alive;
 - egressweave: httpx and async only, a client for each URL;
@@ -36,22 +36,24 @@ from ocpi_emsp.transports.wire_bytes import AsyncCountedBackend
 from ocpi_emsp.url_policy import UrlPolicy
 
 Resolver: TypeAlias = Callable[[str, int], Iterable[str]]
-"""The addresses of a host, for a port. It may block: it is called in a thread, and left there when the time is over."""
+"""Returns the addresses of a host, for a port. It may block: it runs in a thread, which is abandoned after the
+timeout.
+"""
 
 RESOLVER_THREADS = 32
-"""Names that are resolved at once. One that hangs costs its thread, and no other."""
+"""Names that are resolved at once. One that hangs only costs its thread."""
 RESOLVE_SECONDS = 30.0
-"""How long a name may take where the client sets no time to connect."""
+"""Seconds for resolving a name if the client sets no time to connect."""
 ATTEMPT_SECONDS = 2.0
-"""How long one address may take while there are others: a SYN that was lost is sent again after one second."""
+"""Seconds for one address while there are others: a lost SYN is sent again after one second."""
 MOST_ADDRESSES = 8
-"""How many addresses of a host are tried. All of them are checked."""
+"""Addresses of a host that are tried. All of them are checked."""
 
 _THREADS = _hooks.HookThreads(RESOLVER_THREADS)
 
 
 def resolve(host: str, port: int) -> Iterable[str]:
-    """Ask the system. Raises OSError."""
+    """Resolve with the system's resolver. Raises OSError."""
     return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
@@ -63,13 +65,13 @@ def pinned_transport(
     verify: ssl.SSLContext | bool = True,
     limits: Any = None,
 ) -> Any:
-    """Return a transport for a blocking client that connects to addresses which the policy allows, and no other.
+    """Return a transport for a blocking client that only connects to addresses that the policy allows.
 
         http_client=lambda: httpx2.Client(transport=pinned_transport(policy), timeout=10)
 
-    ``library`` is the module httpx2 or httpx that the client is of (default: the one that is installed), ``limits`` its
-    ``Limits``. Raises ModuleNotFoundError if neither is installed, InvalidEnvironment. A client with a transport of
-    its own uses no proxy of the environment.
+    ``library`` is the client's module, httpx2 or httpx (default: the installed one), ``limits`` its ``Limits``. Raises
+    ModuleNotFoundError if neither is installed, InvalidEnvironment. A client with a transport of its own uses no proxy
+    of the environment.
     """
     return _transport("sync", policy, library, resolver, verify, limits)
 
@@ -82,7 +84,7 @@ def aio_pinned_transport(
     verify: ssl.SSLContext | bool = True,
     limits: Any = None,
 ) -> Any:
-    """Like :func:`pinned_transport`, for an async client."""
+    """Return a transport like :func:`pinned_transport`, for an async client."""
     return _transport("async", policy, library, resolver, verify, limits)
 
 
@@ -96,7 +98,7 @@ def _transport(mode: Mode, policy: UrlPolicy, library: Any, resolver: Resolver, 
     made = (http.HTTPTransport if is_sync else http.AsyncHTTPTransport)(verify=context)
     if not isinstance(getattr(made, "_pool", None), pool):
         raise RuntimeError(f"this version of {http.__name__} is not known: addresses cannot be pinned")
-    # Neither library lets a network backend be given to its transport; to its pool both do.
+    # Neither library accepts a network backend for its transport; both accept one for its pool.
     made._pool = pool(
         ssl_context=context,
         max_connections=limits.max_connections,
@@ -120,7 +122,7 @@ class _Connecting:
         self._resolver = resolver
 
     async def __call__(self, host: str, port: int, timeout: float | None, **options: Any) -> Any:
-        """A connection. Raises UnsafeUrl, and what the library raises: ConnectError, ConnectTimeout."""
+        """Return a connection. Raises UnsafeUrl, and the library's errors: ConnectError, ConnectTimeout."""
         end = None if timeout is None else time.monotonic() + timeout
         addresses = await self._addresses(host, port, timeout)
         for address in addresses:
@@ -139,7 +141,7 @@ class _Connecting:
         return opening if self._mode == "sync" else await opening
 
     async def _addresses(self, host: str, port: int, timeout: float | None) -> Sequence[str]:
-        """Each once, in the resolver's order. Raises ConnectError, ConnectTimeout."""
+        """Return the addresses, each once, in the resolver's order. Raises ConnectError, ConnectTimeout."""
         if _is_address(host):
             return [host]
         deadline = _hooks.Deadline(RESOLVE_SECONDS if timeout is None else timeout, _THREADS)
@@ -152,7 +154,7 @@ class _Connecting:
             raise self._core.ConnectError(f"{host} was not resolved: {error}") from error
 
     def _share(self, end: float | None, left: int) -> float | None:
-        """The seconds for the next of ``left`` addresses. Raises ConnectTimeout where none are left."""
+        """Return the seconds for the next of ``left`` addresses. Raises ConnectTimeout if none are left."""
         if end is None:
             return None if left == 1 else ATTEMPT_SECONDS
         rest = end - time.monotonic()
@@ -162,7 +164,7 @@ class _Connecting:
 
 
 class PinnedBackend:
-    """A NetworkBackend of httpcore2 or httpcore that connects to addresses which were checked."""
+    """A NetworkBackend of httpcore2 or httpcore that connects to checked addresses."""
 
     def __init__(self, core: Any, policy: UrlPolicy, resolver: Resolver) -> None:
         self._connecting = _Connecting("sync", core, policy, resolver)
@@ -200,7 +202,8 @@ def _is_address(host: str) -> bool:
 
 
 def _interleaved(addresses: Sequence[str]) -> list[str]:
-    """IPv6 and IPv4 in turn, the family of the first one first (RFC 8305 4): one of them may lead nowhere.
+    """Return IPv6 and IPv4 addresses in turn, beginning with the family of the first (RFC 8305 4): one may be
+    unreachable.
 
     They are tried one after the other. RFC 8305 would try them at once, but the same code serves both modes.
     """

@@ -1,8 +1,8 @@
-"""The proxies that the environment names, as httpx2 and httpx read them.
+"""The proxies of the environment, as httpx2 and httpx read them.
 
-Rules of this module: a client that is given a transport looks at no proxy, so those are given to it here. Through a
-proxy it is the proxy that resolves names: what it reaches is for its rules, and ours look at the URL alone. A message
-about a proxy holds no password.
+Rules of this module: a client that is given a transport ignores proxies, so they are added here. A proxy resolves names
+itself: its own rules decide which addresses it reaches, and ours only check the URL. A message about a proxy never has
+a password.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ def proxies(library: Any, transport: Callable[..., Any], context: ssl.SSLContext
 
 
 def _named(pattern: str, url: str | None) -> str:
-    """The variable with the value that is invalid."""
+    """Return the variable with the invalid value."""
     name = "no_proxy" if url is None else f"{pattern.partition(':')[0]}_proxy"
     value = pattern.removeprefix("all://").removeprefix("*") if url is None else without_user_information(url)
     return f"invalid {name if name in os.environ else name.upper()} '{value}'"
 
 
 def environment_proxies() -> Mapping[str, str | None]:
-    """By a pattern of URLs, as a client's ``mounts`` have it: the proxy, or None for what goes without one."""
+    """Return the proxies by URL pattern, in the form of a client's ``mounts``: the proxy, or None for no proxy."""
     from urllib.request import getproxies  # it imports http.client and email, and only a client needs it
 
     found = getproxies()

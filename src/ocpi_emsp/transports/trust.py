@@ -1,7 +1,7 @@
 """The certificates that this machine trusts, as both HTTP libraries find them.
 
-Rules of this module: ``SSL_CERT_FILE`` comes before ``SSL_CERT_DIR``, as in httpx and httpx2; what cannot be read names
-the variable and what it says. OpenSSL itself takes a missing directory for an empty one.
+Rules of this module: ``SSL_CERT_FILE`` takes precedence over ``SSL_CERT_DIR``, as in httpx and httpx2; an error about
+an unreadable file names the variable and its value. OpenSSL itself treats a missing directory as an empty one.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ _DIRECTORY: Final = "SSL_CERT_DIR"
 
 
 def ssl_context(library: Any, *, verify: bool = True) -> ssl.SSLContext:
-    """The context of httpx2 or httpx. Raises InvalidEnvironment if what it trusts cannot be read."""
+    """Return the SSL context of httpx2 or httpx. Raises InvalidEnvironment if the trusted certificates are
+    unreadable.
+    """
     if verify:
         _check_directory()
     try:
         made: ssl.SSLContext = library.create_ssl_context(verify=verify)
-    except OSError as error:  # an SSLError is one
+    except OSError as error:  # SSLError is an OSError
         raise _unusable(error) from error
     return made
 

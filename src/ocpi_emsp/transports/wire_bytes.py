@@ -1,10 +1,11 @@
-"""What is read from a connection for one answer: its head, interim answers and framing count as well as its body.
+"""Counts the bytes read from a connection for one response: its head, interim responses and framing as well as its
+body.
 
 Rules of this module:
-- a client's body is what is left of them, so its length bounds none of the others: an interim answer (RFC 9110 15.2)
-  may follow another without end, a chunk may have one byte, and 60 KB of extensions;
+- a client's body is only a part of these bytes, so its length does not bound the others: interim responses (RFC 9110
+  15.2) may follow each other without end, a chunk may have one byte, and 60 KB of extensions;
 - the count is that of the caller's context: a client reads in the task, or the thread, of its caller;
-- a read is small: what came in one is parsed before anything else of an event loop has a turn.
+- a read is small: its bytes are parsed before any other task of an event loop has a turn.
 """
 
 from __future__ import annotations
@@ -17,29 +18,29 @@ from typing import Any, Final
 from attrs import define
 
 READ_BYTES: Final = 16_384
-"""Read at once: of chunks of one byte they are some 30 ms of work."""
+"""Bytes read at once: as chunks of one byte they are some 30 ms of work."""
 FRAMING_BYTES: Final = 131_072
-"""Of a response beside its body, and beside as many bytes as the body has: more than the longest head that is read."""
+"""Bytes of a response beside its body, and beside the same number again: more than the longest accepted head."""
 
 
 class TooMuchSent(Exception):
-    """More was sent than an answer needs."""
+    """More bytes were sent than a response needs."""
 
 
 @define
 class WireBytes:
-    """Counts what is read for one answer of ``limit`` bytes at most."""
+    """Counts what is read for one response of at most ``limit`` bytes."""
 
     limit: int
     read: int = 0
 
     def add(self, read: int) -> None:
-        """Count what was read. Raises TooMuchSent."""
+        """Count bytes that were read. Raises TooMuchSent."""
         self.read += read
         self._check(self.limit)
 
     def check_body(self, body: int) -> None:
-        """Compare it with the bytes of the body that came of it. Raises TooMuchSent."""
+        """Compare the count with the bytes of the resulting body. Raises TooMuchSent."""
         self._check(body)
 
     def _check(self, body: int) -> None:
@@ -53,7 +54,7 @@ _COUNT: ContextVar[WireBytes | None] = ContextVar("count", default=None)
 
 @contextmanager
 def counting(limit: int) -> Iterator[WireBytes]:
-    """A block that reads one answer."""
+    """Count the reads of one response within the block."""
     count = WireBytes(limit)
     before = _COUNT.set(count)
     try:
@@ -63,7 +64,7 @@ def counting(limit: int) -> Iterator[WireBytes]:
 
 
 def counted(read: bytes) -> bytes:
-    """Count it for the answer that is read."""
+    """Count bytes for the current response."""
     count = _COUNT.get()
     if count is not None:
         count.add(len(read))
@@ -85,7 +86,7 @@ class AsyncCountedBackend:
         return _AsyncCountedStream(await self._inner.connect_unix_socket(path, timeout=timeout, **options))
 
     async def sleep(self, seconds: float) -> None:
-        """Wait before another try."""
+        """Wait before another attempt."""
         await self._inner.sleep(seconds)
 
 
@@ -96,7 +97,7 @@ class _AsyncCountedStream:
         self._inner = inner
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read what is there, up to READ_BYTES. Raises TooMuchSent."""
+        """Read available data, up to READ_BYTES. Raises TooMuchSent."""
         return counted(await self._inner.read(min(max_bytes, READ_BYTES), timeout=timeout))
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -110,17 +111,17 @@ class _AsyncCountedStream:
     async def start_tls(
         self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
     ) -> Any:
-        """Begin TLS on it."""
+        """Start TLS on it."""
         return _AsyncCountedStream(await self._inner.start_tls(ssl_context, server_hostname, timeout=timeout))
 
     def get_extra_info(self, info: str) -> Any:
-        """What is known of the connection."""
+        """Return a property of the connection."""
         return self._inner.get_extra_info(info)
 
 
 def count_reads(transports: list[Any]) -> None:
-    """Let what these transports of an async client read be counted; one that has no sockets reads nothing."""
+    """Count the reads of these transports of an async client; a transport without sockets reads nothing."""
     for transport in transports:
         pool = getattr(transport, "_pool", None)
         if pool is not None:
-            pool._network_backend = AsyncCountedBackend(pool._network_backend)  # httpx passes no backend on
+            pool._network_backend = AsyncCountedBackend(pool._network_backend)  # httpx does not pass a backend on

@@ -1,4 +1,4 @@
-"""What goes over the wire, without any I/O: messages, the envelope, the Token header, paging headers, dates."""
+"""The messages on the wire, without any I/O: requests and responses, the envelope, the Token header, paging, dates."""
 
 from __future__ import annotations
 

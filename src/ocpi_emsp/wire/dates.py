@@ -1,6 +1,6 @@
 """Moments in HTTP headers.
 
-Rules of this module: what a partner writes there is never an error, and a moment is in UTC (RFC 9110 5.6.7).
+Rules of this module: a partner's value is never an error, and a moment is in UTC (RFC 9110 5.6.7).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 
 def http_date(text: str | None) -> datetime | None:
-    """The moment of a Date or Retry-After header; None if there is none, or none that can be read."""
+    """Return the moment of a Date or Retry-After header; None if it is missing or unreadable."""
     if text is None:
         return None
     from email.utils import parsedate_to_datetime

@@ -1,9 +1,9 @@
 """The response envelope, written and read.
 
 Rules of this module (transport_and_format.md, response format; docs/spec-choices.md row 13):
-- what we write has status_code and timestamp always, ``data`` undecoded;
-- what we read may lack anything but a status_code; an answer that is no envelope, nor a list of one, raises
-  AnswerUnusable.
+- an envelope that we write always has status_code and timestamp, and ``data`` undecoded;
+- one that we read may lack anything except a status_code; a response that is neither an envelope nor a list of one
+  raises AnswerUnusable.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def success(now: datetime, data: bytes | None = None, message: str = "Success") 
 
 
 def failure(status_code: int, message: str, now: datetime, findings: Sequence[Finding] = ()) -> bytes:
-    """An envelope with an error's status_code; ``findings`` become ``data``."""
+    """Return an envelope with an error's status_code; ``findings`` become ``data``."""
     data = msgspec.json.encode([finding.as_json() for finding in findings]) if findings else None
     return _envelope(status_code, message, now, data)
 
@@ -69,13 +69,13 @@ def _status_code(parts: Members) -> int:
 def _text(parts: Members, name: str) -> str | None:
     try:
         value = msgspec.json.decode(parts[name]) if name in parts else None
-    except msgspec.DecodeError:  # a number that nothing can hold
+    except msgspec.DecodeError:  # a number too large for any type
         value = bytes(parts[name]).decode()
     return value if value is None or isinstance(value, str) else str(value)
 
 
 def _timestamp(parts: Members) -> datetime:
-    """The time of the answer; the epoch where the partner gives none that can be read: nothing depends on it."""
+    """Return the time of the response; the epoch if it is missing or unreadable: nothing depends on it."""
     try:
         stamped = decode(Envelope, b'{"status_code":0,"timestamp":' + bytes(parts["timestamp"]) + b"}")
     except (KeyError, InvalidObject, NotJson):

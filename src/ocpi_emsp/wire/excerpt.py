@@ -1,12 +1,12 @@
-"""What an answer says that is no OCPI envelope: the error of a framework, the page of a proxy, the text of a gateway.
+"""The text of a response that is not an OCPI envelope: the error of a framework, the page of a proxy, a gateway's text.
 
 Rules of this module (docs/spec-choices.md row 13):
-- the words of a person come first: FastAPI's ``detail``, a problem's ``title`` (RFC 9457), ``message``, ``error``; what
-  is about a field names the field;
-- JSON in which they lie deeper than is looked stands as it is;
-- of HTML, the text of the title or the body; anything else as it stands;
-- what identifies a driver is left out, and JSON that was cut has no words;
-- it is on one line, bounded, and what is not printable is escaped. Its secrets are for the caller to hide.
+- sentences for people come first: FastAPI's ``detail``, a problem's ``title`` (RFC 9457), ``message``, ``error``; a
+  sentence about a field names the field;
+- JSON in which they are nested too deeply is shown unchanged;
+- of HTML, the text of the title or the body is used; anything else is shown unchanged;
+- data that identifies a driver is left out, and truncated JSON gives no text;
+- the result is one bounded line, with unprintable characters escaped. The caller has to hide its secrets.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ import msgspec
 from ocpi_emsp.report.escapes import printable
 
 LONGEST = 300
-"""Characters of an excerpt at most: a sentence or three, in a log line that stays readable."""
+"""Most characters of an excerpt: a sentence or three, in a log line that stays readable."""
 _READ = 65_536
-"""Bytes of an answer that are looked at; an error is shorter."""
+"""Bytes of a response that are examined; an error is shorter."""
 _DEEPEST, _MOST = 4, 20
 _WORDS = ("detail", "message", "error_description", "error", "title", "msg", "reason", "errors")
-"""The members that say what is wrong, the most telling first."""
+"""Members with the reason of a failure, the most specific first."""
 _AROUND = frozenset({"body", "query", "path", "header"})
-"""Where FastAPI finds a field; the field says enough."""
+"""Where FastAPI found a field; the field's name suffices."""
 _DRIVERS = frozenset({"uid", "auth_id", "contract_id", "visual_number"})
-"""The members that identify a driver."""
+"""Members that identify a driver."""
 _PRIVATE = re.compile(rf"""("(?:{"|".join(sorted(_DRIVERS))})"\s*:\s*)(?:"(?:[^"\\]|\\.)*"|[^\s",}}\]]+)""")
 
 
 def words_of(body: bytes) -> str:
-    """The words of an answer without an envelope, unbounded and unescaped; empty where there are none."""
+    """Return the text of a response without an envelope, unbounded and unescaped; empty if there is none."""
     text = body[:_READ].decode("utf-8-sig", "replace")
     try:
         value = msgspec.json.decode(text.strip())
         return "; ".join(_sentences(value, _DEEPEST)) or (_PRIVATE.sub(r'\1"*"', text) if value else "")
     except (msgspec.MsgspecError, RecursionError):
-        if text.lstrip()[:1] in ("{", "["):  # JSON that was cut: objects, and no words about them
+        if text.lstrip()[:1] in ("{", "["):  # truncated JSON: objects, without text about them
             return ""
         if not re.search(r"<[a-zA-Z!]", text):
             return text
@@ -50,13 +50,13 @@ def words_of(body: bytes) -> str:
 
 
 def excerpt(text: str) -> str:
-    """A text on one line, bounded and escaped."""
+    """Return a text on one line, bounded and escaped."""
     line = printable(" ".join(text.split()))
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."
 
 
 def _sentences(value: Any, depth: int) -> Iterator[str]:
-    """What a JSON value says, sentence by sentence."""
+    """Yield the sentences in a JSON value."""
     if depth < 0 or value is None or value == "":
         return
     if isinstance(value, list):
@@ -85,7 +85,7 @@ def _of_object(value: dict[str, Any], depth: int) -> Iterator[str]:
 
 
 def _place(loc: Any) -> str:
-    """The path of a field, as FastAPI and others name it."""
+    """Return the path of a field, as FastAPI and others name it."""
     parts = loc if isinstance(loc, list) else [loc]
     names = [str(part) for part in parts if isinstance(part, str | int)]
     return ".".join(names[1:] if len(names) > 1 and names[0] in _AROUND else names)

@@ -1,6 +1,6 @@
-"""The text of a page of HTML that a partner, or a proxy before it, answers with.
+"""The text of an HTML page that a partner, or a proxy in front of it, answers with.
 
-Rules of this module: its title comes first; scripts and styles are no text; what is wrong is said at the top.
+Rules of this module: the title comes first; scripts and styles are not text; the error is expected at the top.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _UNSEEN = frozenset({"script", "style"})
 
 
 class _Page(HTMLParser):
-    """The text of a page of HTML, its title apart."""
+    """The text of an HTML page, with its title separate."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """A request and a response, in both directions.
 
-Rules of this module: header names are lower case; bodies are bytes; a request's headers never show in a repr, since
+Rules of this module: header names are lower case; bodies are bytes; a request's headers never appear in a repr, since
 one of them is the token.
 """
 
@@ -13,7 +13,7 @@ from attrs import define, field
 
 @define
 class Request:
-    """An HTTP request. ``url`` is absolute for what we send; for what we receive it is the raw path."""
+    """An HTTP request. ``url`` is absolute if we send it; if we receive it, it is the raw path."""
 
     method: str
     url: str
@@ -21,11 +21,11 @@ class Request:
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
     most_bytes: int | None = field(default=None, repr=False)
-    """Bytes of the answer to what we send, where it may have fewer than any answer."""
+    """Most bytes of the response to a sent request, if lower than the general limit."""
     most_seconds: float | None = field(default=None, repr=False)
-    """Seconds for that answer, where it may take fewer than any answer."""
+    """Most seconds for that response, if lower than the general limit."""
     peer: str = field(default="", repr=False)
-    """The address that the connection came from, of a request that we receive; empty where there is none."""
+    """The address of the peer of a received request; empty if there is none."""
 
 
 @define
@@ -36,12 +36,12 @@ class Response:
     headers: Sequence[tuple[str, str]] = ()
     body: bytes = field(default=b"", repr=False)
     url: str = field(default="", repr=False)
-    """Where it was answered, if a redirect led there; empty: at the URL of the request."""
+    """The URL that answered, after redirects; empty: the URL of the request."""
 
     def header(self, name: str) -> str | None:
-        """The value of the header with this lower-case name, or None."""
+        """Return the value of the header with this lower-case name, or None."""
         return next((value for key, value in self.headers if key == name), None)
 
     def joined(self, name: str) -> str:
-        """The values of all headers with this lower-case name, as one that is a list (RFC 9110 5.2)."""
+        """Return the values of all headers with this lower-case name, joined as a list (RFC 9110 5.2)."""
         return ", ".join(value for key, value in self.headers if key == name)

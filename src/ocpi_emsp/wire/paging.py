@@ -1,12 +1,12 @@
 """Pagination: the query of a list, and the headers of its pages.
 
 Rules of this module (transport_and_format.md, pagination):
-- ``date_from`` is inclusive, ``date_to`` exclusive: windows that touch neither overlap nor leave a gap;
-- a limit over the cap is clamped and X-Limit says so; a parameter that cannot be read is a finding (2001);
-- the next link keeps the filters of the request;
+- ``date_from`` is inclusive, ``date_to`` exclusive: adjacent windows neither overlap nor leave a gap;
+- a limit over the cap is reduced and X-Limit says so; an unreadable parameter is a finding (2001);
+- the next link retains the filters of the request;
 - our own next link also names the last object of the page (``after``): the next page neither skips nor repeats one,
-  whatever changed meanwhile. It carries the number of all (``total``), so that not every page counts them: a partner
-  that changes it deceives itself alone, so it is not signed. A partner that counts offsets is served by offset.
+  whatever changed meanwhile. It carries the total (``total``), so that not every page has to count: it is not signed,
+  since a partner that changes it only misleads itself. Requests by offset are supported as well.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ _LARGEST = 10**18 - 1
 
 @frozen(kw_only=True, field_transformer=aware_times)
 class PageRequest:
-    """Which objects of a list: last updated in ``[date_from, date_to)``, ``limit`` of them from ``offset`` on."""
+    """A part of a list: last updated in ``[date_from, date_to)``, ``limit`` objects from ``offset`` on."""
 
     date_from: DateTime | None = None
     date_to: DateTime | None = None
     offset: int = 0
     limit: int | None = None
     after: int | None = None
-    """Of our own lists: the sequence of the last object that was given; where it is there, ``offset`` only counts."""
+    """In our own lists: the sequence of the last returned object; if set, ``offset`` is only informative."""
     total: int | None = None
-    """Of our own lists: how many objects there were when the list began."""
+    """In our own lists: the number of objects when the list began."""
 
     def query(self) -> dict[str, str]:
-        """The URL parameters, those that are not the default."""
+        """Return the URL parameters that are not the default."""
         values: dict[str, str | None] = {
             "date_from": wire_time(self.date_from) if self.date_from else None,
             "date_to": wire_time(self.date_to) if self.date_to else None,
@@ -59,7 +59,7 @@ class PageRequest:
 
 
 def read_page_request(query: str, *, default: int, cap: int) -> PageRequest:
-    """Return the page that a query string asks for, with a limit of at most ``cap``. Raises InvalidParameter."""
+    """Return the page that a query string requests, with a limit of at most ``cap``. Raises InvalidParameter."""
     given = dict(parse_qsl(query, keep_blank_values=True))
     findings: list[Finding] = []
     page = PageRequest(
@@ -78,7 +78,7 @@ def read_page_request(query: str, *, default: int, cap: int) -> PageRequest:
 def _moment(given: Mapping[str, str], name: str, findings: list[Finding]) -> datetime | None:
     if name not in given:
         return None
-    # A "+" of an offset arrives as a space where the partner did not percent-encode it.
+    # The "+" of a UTC offset becomes a space if the partner did not percent-encode it.
     text = re.sub(r" (\d\d:?\d\d)$", r"+\1", given[name])
     moment = read_datetime(text, lambda _rule, _message: None)
     if moment is UNREADABLE:
@@ -106,21 +106,23 @@ def _finding(name: str, message: str) -> Finding:
 
 
 def link_next(url: str, page: PageRequest, limit: int, *, after: int | None = None, total: int | None = None) -> str:
-    """The Link header of a page that is not the last; ``url`` is the list's own, ``after`` the last one's sequence."""
+    """Return the Link header of a page that is not the last; ``url`` is the list's own, ``after`` the last one's
+    sequence.
+    """
     following = evolve(page, offset=page.offset + limit, limit=limit, after=after, total=total)
     return f'<{url}?{urlencode(following.query(), safe=":")}>; rel="next"'
 
 
 def next_link(header: str | None) -> str | None:
-    """The target of the link with rel=next in a Link header, as it stands, or None."""
+    """Return the target of the link with rel=next in a Link header, unchanged, or None."""
     match = _NEXT.search(header) if header else None
     return match[1].strip() or None if match else None
 
 
 def read_count(header: str) -> int | None:
-    """The number in X-Total-Count or X-Limit; None where it has no reading, or several.
+    """Return the number in X-Total-Count or X-Limit; None if it is unreadable or ambiguous.
 
-    ``7.0`` and ``"7"`` are 7, as is a header that comes twice with the same number.
+    ``7.0`` and ``"7"`` are 7, as is a header that occurs twice with the same number.
     """
     found = {_COUNT.fullmatch(part.strip()) for part in header.split(",")}
     counts = {int(match[1]) if match else None for match in found}

@@ -1,11 +1,11 @@
-"""What of a received request may be stored, listed and exported.
+"""Which parts of a received request may be stored, listed and exported.
 
 Rules of this module (docs/explanation/security.md, docs/spec-choices.md):
-- headers are those of a list, since any other may be a secret: Cookie, Proxy-Authorization, X-Api-Key;
-- a query keeps the values of the parameters that OCPI knows, where they look like what OCPI expects, or are short;
-- in a body the member "token" is hidden where it is a text, as in credentials that were sent where another object
-  belongs; all else is as received;
-- a secret is found in its encodings, too: percent-encoded, and with the escapes of JSON, of some letters or of all.
+- only listed headers are stored, since any other may be a secret: Cookie, Proxy-Authorization, X-Api-Key;
+- a query retains the values of OCPI parameters if they have the expected form, or are short;
+- in a body the text of a member "token" is hidden, as in credentials that were sent in place of another object;
+  everything else stays as received;
+- a secret is also found in encoded form: percent-encoded, or with JSON escapes of some or all letters.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _DATE: Final = re.compile(
 )
 _TYPE: Final = re.compile(r"[A-Za-z_]{0,12}")
 _KNOWN: Final = {"date_from": _DATE, "date_to": _DATE, "offset": _NUMBER, "limit": _NUMBER, "type": _TYPE}
-"""The parameters of OCPI, and how a value of each looks."""
+"""The parameters of OCPI, with the form of their values."""
 _SHORT: Final = 10
-"""Characters of a value that is no secret: ``limit=-1`` and ``date_from=yesterday`` show what was wrong with them."""
+"""Characters of a value too short to be a secret: ``limit=-1`` and ``date_from=yesterday`` show the mistake."""
 
 
 def stored_headers(headers: Mapping[str, str], secrets: Iterable[str] = ()) -> dict[str, str]:
-    """The headers that may be stored, without ``secrets`` in their values."""
+    """Return the headers that may be stored, without ``secrets`` in their values."""
     named = ((name.lower(), value) for name, value in headers.items())
     return {name: without(value, secrets) for name, value in named if _may_be_stored(name)}
 
@@ -45,12 +45,12 @@ def _may_be_stored(name: str) -> bool:
 
 
 def stored_query(query: str, secrets: Iterable[str] = ()) -> str:
-    """The query without the values of parameters that OCPI does not know, and without ``secrets``."""
+    """Return the query without the values of parameters unknown to OCPI, and without ``secrets``."""
     return without("&".join(map(_parameter, query.split("&"))), secrets) if query else query
 
 
 def _parameter(text: str) -> str:
-    """One parameter; one that is unknown keeps its name where a value shows that it is a name."""
+    """Return one parameter; an unknown one retains its name if it is followed by a value."""
     name, _, value = text.partition("=")
     if name in _KNOWN and (len(value) <= _SHORT or _KNOWN[name].fullmatch(unquote_plus(value))):
         return text
@@ -59,7 +59,7 @@ def _parameter(text: str) -> str:
 
 
 def stored_body(body: bytes, secrets: Iterable[str] = ()) -> bytes:
-    """The body as received, but for ``secrets`` and the text of a member "token"."""
+    """Return the body as received, without ``secrets`` and the text of a member "token"."""
     for secret in filter(None, secrets):
         raw = secret.encode("utf-8", "surrogateescape")
         if b"\\" in body or b"%" in body:
@@ -70,7 +70,7 @@ def stored_body(body: bytes, secrets: Iterable[str] = ()) -> bytes:
 
 
 def redacted(details: Mapping[str, Any]) -> dict[str, Any]:
-    """The members of a stored rejection that an earlier version stored with their secrets, without them."""
+    """Return the members of a stored rejection from an earlier version, without their secrets."""
     clean = dict[str, Any]()
     if "headers" in details:
         clean["headers"] = stored_headers(details["headers"])
@@ -80,7 +80,7 @@ def redacted(details: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
-    """A text without these secrets."""
+    """Return a text without these secrets."""
     encoded = "%" in text or "\\" in text
     for secret in filter(None, secrets):
         text = _spellings(secret).sub(HIDDEN, text) if encoded else text.replace(secret, HIDDEN)
@@ -88,7 +88,9 @@ def without(text: str, secrets: Iterable[str]) -> str:
 
 
 def path_without(path: str, secrets: Iterable[str]) -> str:
-    """A path without these secrets, however they are percent-encoded; as cheap for a long one that a stranger sends."""
+    """Return a path without these secrets, in any percent-encoding; the cost stays low for a long path from a
+    stranger.
+    """
     secrets = [each for each in secrets if each]
     for secret in secrets:
         path = path.replace(secret, HIDDEN)
@@ -106,7 +108,9 @@ def _holds(text: str, secrets: Iterable[str]) -> bool:
 
 @lru_cache(maxsize=64)
 def _spellings(secret: str) -> re.Pattern[str]:
-    """What finds a secret, each letter of it as it is, percent-encoded (three times at most), or escaped as in JSON."""
+    """Return a pattern that finds a secret, each letter plain, percent-encoded (up to three times), or escaped as in
+    JSON.
+    """
     return re.compile("".join(map(_letter, secret)))
 
 
@@ -121,7 +125,7 @@ def _letter(letter: str) -> str:
 
 
 def _digit(digit: str) -> str:
-    """One of the two digits of a percent-encoded byte, which may be percent-encoded itself."""
+    """Return a pattern for one digit of a percent-encoded byte, which may be percent-encoded itself."""
     both = {digit, digit.upper()}
     again = "|".join(sorted(f"{ord(each):02x}" for each in both))
     return f"(?:[{''.join(sorted(both))}]|%(?:25){{0,2}}(?:{again}))"

@@ -1,11 +1,12 @@
 """The Authorization header.
 
 Rules of this module (transport_and_format.md, security; docs/spec-choices.md row 1):
-- ``Token <token>``, the scheme in any case; 2.1.1 sends the token raw, partners with 2.2 habits send it in base64;
-- white space around a token is no part of it, nor is a line break at the end of what was encoded;
-- a token that is empty, or that the header cannot hold, is refused where we receive it, as are two headers: which of
-  them a proxy in front judged, nobody knows;
-- both readings are looked up exactly, none is guessed from the shape; we send raw unless a party's profile says base64.
+- the form is ``Token <token>``, the scheme in any case; 2.1.1 sends the token raw, partners with 2.2 habits in base64;
+- white space around a token is not part of it, nor is a line break at the end of the encoded text;
+- an empty token, or one that a header cannot hold, is rejected, as are two headers: it is unknown which of them a proxy
+  in front has checked;
+- both readings are looked up exactly, and never guessed from the form; we send the token raw unless a party's profile
+  says base64.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ import re
 from ocpi_emsp.errors import AnswerUnusable, NotAuthenticated
 
 _SECOND = re.compile(r",\s*[A-Za-z]+\s")
-"""Where a second header of the name begins: servers and adapters join them with a comma (RFC 9110 5.2)."""
+"""Start of a second header of the same name: servers and adapters join them with a comma (RFC 9110 5.2)."""
 _UNSENDABLE = re.compile(r"[^\t\x20-\x7e]")
-"""What a header cannot hold (RFC 9110 5.5)."""
+"""Characters that a header cannot hold (RFC 9110 5.5)."""
 
 
 def presented_token(header: str | None) -> str:
-    """The token of the header as it stands. Raises NotAuthenticated."""
+    """Return the token of the header, unchanged. Raises NotAuthenticated."""
     if header is None:
         raise NotAuthenticated("the Authorization header is missing")
     scheme, _, token = header.strip().partition(" ")
@@ -35,7 +36,9 @@ def presented_token(header: str | None) -> str:
 
 
 def from_base64(token: str) -> str | None:
-    """Return the decoded token, or None if it is not base64; a line break at its end is that of ``echo``."""
+    """Return the decoded token, or None if it is not base64; a trailing line break comes from ``echo`` and is
+    removed.
+    """
     try:
         return base64.b64decode(token, validate=True).decode("ascii").strip()
     except ValueError:
@@ -43,12 +46,12 @@ def from_base64(token: str) -> str | None:
 
 
 def to_base64(token: str) -> str:
-    """The token as partners with 2.2 habits send it."""
+    """Return the token as partners with 2.2 habits send it."""
     return base64.b64encode(token.encode("utf-8", "surrogateescape")).decode()
 
 
 def authorization(token: str, *, as_base64: bool = False) -> str:
-    """The header's value for a token that we present, without white space around it. Raises AnswerUnusable."""
+    """Return the header's value for a token that we present, without white space around it. Raises AnswerUnusable."""
     token = token.strip()
     if not token:
         raise AnswerUnusable("the partner's token is empty: it has to give one")
