@@ -1,1 +1,1 @@
-"""The library inside other programs; each package here needs the extra that its docstring names."""
+"""Integrations of the library into other programs; each package here needs the extra that its docstring names."""

@@ -1,9 +1,9 @@
 """Traces and metrics of an eMSP for OpenTelemetry (extra ``otel``): ``Emsp(..., telemetry=OtelTelemetry())``.
 
 Rules of this module:
-- it needs the API package only; the host configures the SDK, its exporters and the propagator;
-- a span that a framework's own instrumentation has begun is the parent; only without one the request's header counts;
-- no message of an exception is recorded: it may quote what a partner sent;
+- it only needs the API package; the host configures the SDK, its exporters and the propagator;
+- a span that a framework's own instrumentation has begun is the parent; the request's header only counts without one;
+- no exception message is recorded: it may quote what a partner sent;
 - durations are in seconds, with the buckets of OpenTelemetry's http.server.request.duration.
 """
 
@@ -32,15 +32,15 @@ _KINDS: Final[Mapping[Role, SpanKind]] = {
 }
 
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-"""Seconds, as OpenTelemetry's semantic conventions give them for HTTP."""
+"""Seconds, from OpenTelemetry's semantic conventions for HTTP."""
 
 _Read = Callable[[], Sequence[Measurement]]
 
 
 class OtelTelemetry:
-    """The :class:`ocpi_emsp.ports.Telemetry` of OpenTelemetry; without providers, the global ones.
+    """The :class:`ocpi_emsp.ports.Telemetry` of OpenTelemetry; without providers, it uses the global ones.
 
-    docs/how-to/observability.md has the names of spans, metrics and attributes. One can serve several eMSPs.
+    docs/how-to/observability.md has the names of spans, metrics and attributes. One object can serve several eMSPs.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class _Span:
         self._span = span
 
     def set(self, attributes: Attributes) -> None:
-        """Say more of it; ``error.type`` makes it a failed one."""
+        """Add attributes; ``error.type`` marks the span as failed."""
         self._span.set_attributes(dict(attributes))
         if "error.type" in attributes:
             self._span.set_status(Status(StatusCode.ERROR))

@@ -1,6 +1,6 @@
-"""Applications of a host that are called in process: ASGI or WSGI, and the lifespan of the first.
+"""Host applications that are called in process: ASGI or WSGI, and the lifespan of the former.
 
-Rules of this module: nothing here imports pytest or Hypothesis.
+Rules of this module: it imports neither pytest nor Hypothesis.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["is_asgi", "lifespan"]
 
 
 def is_asgi(app: Any) -> bool:
-    """Whether an application is awaited; otherwise it is a WSGI application."""
+    """Return True for an ASGI application; otherwise it is a WSGI application."""
     return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(getattr(app, "__call__", None))  # noqa: B004 # it is called
 
 
@@ -40,7 +40,7 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
 
     async def run() -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
-        with suppress(Exception):  # the specification of ASGI: such an application has no lifespan
+        with suppress(Exception):  # by the specification of ASGI, such an application has no lifespan
             await app(scope, receive, send)
         answered.set()
 

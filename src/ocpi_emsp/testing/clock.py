@@ -1,6 +1,7 @@
 """A clock that a test sets: the time of an eMSP, and of the simulated CPO that is registered with it.
 
-Rules of this module: the clock stands still until it is set or advanced; a wait on it takes no time, and advances it.
+Rules of this module: the clock stands still until it is set or advanced; a wait on it takes no real time, and advances
+it.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["START", "ManualClock"]
 
 START = datetime(2024, 6, 1, 12, tzinfo=UTC)
-"""What a clock says at first: after everything that the simulated CPO has from the start."""
+"""Initial time of a clock: later than everything that the simulated CPO has initially."""
 
 
 @define(eq=False)
 class ManualClock:
-    """The time of an eMSP: ``Emsp(clock=clock, sleep=clock.sleep)``, or :meth:`drive` for one that exists."""
+    """The time of an eMSP: ``Emsp(clock=clock, sleep=clock.sleep)``, or :meth:`drive` for an existing one."""
 
     _time: datetime = START
     _driven: list[tuple[Emsp, Clock, Sleep | None]] = field(factory=list, init=False, repr=False)
@@ -38,7 +39,7 @@ class ManualClock:
         self._time = moment.astimezone(UTC)
 
     def advance(self, step: timedelta | None = None, **parts: float) -> None:
-        """Advance the time by a step, or by parts of it, as timedelta takes them: ``advance(minutes=5)``."""
+        """Advance the time by a step, or by the arguments of timedelta: ``advance(minutes=5)``."""
         self._time += timedelta(**parts) + (step or timedelta())
 
     async def sleep(self, seconds: float) -> None:
@@ -46,7 +47,7 @@ class ManualClock:
         self.advance(seconds=seconds)
 
     def drive(self, emsp: Emsp) -> None:
-        """Make this the clock of an Emsp that exists, until :meth:`release`."""
+        """Make this the clock of an existing Emsp, until :meth:`release`."""
         setup = emsp._contexts.setup
         self._driven.append((emsp, setup.clock, setup.sleep))
         _give(emsp, self, self.sleep)
@@ -60,4 +61,4 @@ class ManualClock:
 def _give(emsp: Emsp, clock: Clock, sleep: Sleep | None) -> None:
     setup = emsp._contexts.setup
     setup.clock, setup.sleep = clock, sleep
-    setup.changes += 1  # contexts are made anew
+    setup.changes += 1  # contexts are created again

@@ -1,4 +1,4 @@
-"""A document as a person reads it: indented JSON, with what deviates marked at the line of its member.
+"""A document for people: indented JSON, with deviations marked at the line of their member.
 
     {
       "id": "LOC1",
@@ -6,9 +6,9 @@
       ...
 
 Rules of this module:
-- a member that is missing is marked at the line of the nearest object around it that is there;
-- of a long document only the lines around the marks are shown;
-- what is not JSON is shown as text.
+- a missing member is marked at the line of the nearest surrounding object;
+- of a long document only the lines around marks are shown;
+- a document that is not JSON is shown as text.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ __all__ = ["marked"]
 AROUND = 3
 """Lines before and after a mark."""
 WHOLE = 40
-"""A document of so many lines is shown whole."""
+"""Lines up to which a document is shown whole."""
 _LONGEST = 2000
 
 
 def marked(document: bytes, marks: Iterable[tuple[str, str]]) -> str:
-    """Return a document with marks, each a JSON pointer and what is to be said there."""
+    """Return a document with marks, each a JSON pointer and the text to show there."""
     marks = sorted(marks)
     try:
         lines = list(_lines(parse(document), (), "", ""))
@@ -50,7 +50,7 @@ def marked(document: bytes, marks: Iterable[tuple[str, str]]) -> str:
 
 
 def _line_of(place: str, places: dict[str, int]) -> tuple[int, str]:
-    """The line of a pointer, or of what is around it and the rest of the pointer."""
+    """Return the line of a pointer, or of the surrounding object and the rest of the pointer."""
     known = place
     while known not in places:
         known = known.rpartition("/")[0]
@@ -69,7 +69,7 @@ def _around(lines: list[str], marks: Iterable[int]) -> Iterator[str]:
 
 
 def _lines(value: Any, path: tuple[str | int, ...], before: str, after: str) -> Iterator[tuple[str, str]]:
-    """Each line of a value, with its pointer."""
+    """Yield each line of a value, with its pointer."""
     indent, place = "  " * len(path), pointer_of(path)
     if not (isinstance(value, dict | list) and value):
         yield place, f"{indent}{before}{dump(value).decode()}{after}"

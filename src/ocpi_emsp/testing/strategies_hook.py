@@ -1,7 +1,8 @@
-"""Hypothesis' entry point: ``st.from_type(Location)`` gives what ``from_model(Location)`` gives; the profile ``ocpi``.
+"""Hypothesis' entry point: makes ``st.from_type(Location)`` the same as ``from_model(Location)``; and the profile
+``ocpi``.
 
-Rules of this module: Hypothesis calls it at the end of its own import, so it imports Hypothesis only when it is called,
-and builds nothing; a strategy is built when it is first asked for.
+Rules of this module: Hypothesis calls it at the end of its own import, so it only imports Hypothesis when it is called,
+and builds nothing; a strategy is built when it is first needed.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def register() -> None:
-    """Register a strategy for every model, and the profile ``ocpi``, which fails soon.
+    """Register a strategy for every model, and the profile ``ocpi``, which fails fast.
 
-    It has no explain phase: that one traces each line that runs from the first failure on, and then draws a hundred
-    more documents, to say of the one argument of a test whether it matters.
+    The profile has no explain phase: that one traces each executed line from the first failure on, and then draws a
+    hundred more documents, to comment on the only argument of a test.
     """
     from hypothesis import Phase, settings, strategies as st
 

@@ -11,7 +11,7 @@
     }
 
 Rules of this package: its tables are in a database of ``DATABASES``, beside those of Django; inside
-``transaction.atomic()`` they are written on Django's own connection, and Django commits and rolls back.
+``transaction.atomic()`` they are written on Django's own connection, which Django commits or rolls back.
 """
 
 from __future__ import annotations

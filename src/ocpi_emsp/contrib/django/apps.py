@@ -1,4 +1,4 @@
-"""The app: its checks, and its tables after ``manage.py migrate``."""
+"""The app: its checks, and the creation of its tables after ``manage.py migrate``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class OcpiEmspConfig(AppConfig):
     verbose_name = "OCPI eMSP"
 
     def ready(self) -> None:
-        """Register checks and the upgrade of the schema."""
+        """Register the checks and the upgrade of the schema."""
         checks.register(check_settings, "ocpi_emsp")
         checks.register(check_urls, checks.Tags.urls)
         checks.register(check_deployment, checks.Tags.security, deploy=True)
@@ -28,7 +28,7 @@ class OcpiEmspConfig(AppConfig):
 
 
 def upgrade_schema(using: str, verbosity: int = 1, **_: Any) -> None:
-    """Create or upgrade our tables, once Django's own migrations of their database are done."""
+    """Create or upgrade our tables, after Django's own migrations of their database."""
     given = conf.given() if not [*conf.problems()] else None
     if given is None or given.store is not None or given.database != using:
         return

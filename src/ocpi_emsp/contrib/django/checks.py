@@ -1,6 +1,6 @@
-"""Django's system checks: ``manage.py check`` says what is wrong with ``settings.OCPI_EMSP``.
+"""Django's system checks: ``manage.py check`` reports faults of ``settings.OCPI_EMSP``.
 
-Rules of this module: a message says what is wrong, and the hint what to do; nothing is connected to.
+Rules of this module: a message says what is wrong, and the hint what to do; no connection is opened.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ocpi_emsp.contrib.django.emsp import get_emsp, make_emsp
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:
-    """The errors in ``OCPI_EMSP``."""
+    """Return the errors in ``OCPI_EMSP``."""
     found = [Error(each.text, hint=each.hint or None, id=each.id) for each in conf.problems()]
     if found:
         return found
@@ -29,17 +29,17 @@ def check_settings(**_: Any) -> list[CheckMessage]:
         return [Error(str(error), id="ocpi_emsp.E007")]
     except ImportError as error:
         return [Error(f"OCPI_EMSP: {error}", id="ocpi_emsp.E008")]
-    get_emsp()  # what an app's own module raises has its traceback, here and not at the first request
+    get_emsp()  # an exception in an app's own module shows its traceback here, not at the first request
     return []
 
 
 def check_urls(**_: Any) -> list[CheckMessage]:
-    """Whether the included URLs lie where ``URL`` says that partners find them."""
+    """Check that the included URLs are where ``URL`` says that partners find them."""
     if [*conf.problems()]:
         return []
     try:
         there = reverse("ocpi_emsp:root").rstrip("/")
-    except NoReverseMatch:  # the WSGI or ASGI application has them, in front of Django
+    except NoReverseMatch:  # the WSGI or ASGI application serves them, in front of Django
         return []
     url = str(conf.given().arguments["url"])
     expected = urlsplit(url).path.rstrip("/")
@@ -55,12 +55,12 @@ def check_urls(**_: Any) -> list[CheckMessage]:
 
 
 def check_deployment(**_: Any) -> list[CheckMessage]:
-    """Whether every process finds the key that the tokens of partners are encrypted with (``check --deploy``)."""
+    """Check that every process finds the key that encrypts the tokens of partners (``check --deploy``)."""
     if [*conf.problems()] or os.environ.get("OCPI_EMSP_SECRET_KEY"):
         return []
     given = conf.given()
     if given.store is not None or connections[given.database].vendor != "postgresql":
-        return []  # beside a SQLite file there is a key file
+        return []  # a SQLite file has a key file beside it
     return [
         CheckWarning(
             "Partners' tokens are encrypted with the key in ocpi-emsp.key, in the working directory of each process.",

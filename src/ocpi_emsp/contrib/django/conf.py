@@ -1,9 +1,9 @@
-"""``settings.OCPI_EMSP``: what it says, and what is wrong with it.
+"""``settings.OCPI_EMSP``: its values, and its faults.
 
 Rules of this module:
 - its keys are the arguments of :class:`Emsp` in upper case, and a few of our own;
-- a key that is unknown is an error, since it is most likely misspelt;
-- all that is wrong is found at once, for Django's system checks; the first of it is raised where the eMSP is made.
+- an unknown key is an error, since it is most likely misspelt;
+- all faults are found at once, for Django's system checks; the first of them is raised where the eMSP is created.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ KEYS: Final = tuple(sorted({*ARGUMENTS, *_OUR_OWN, "DATABASE", "STORE"}))
 
 @frozen
 class Problem:
-    """Something that is wrong with the settings: the number of its check, a sentence, and what to do."""
+    """A fault of the settings: the number of its check, a sentence, and what to do."""
 
     number: int
     text: str
@@ -49,19 +49,19 @@ class Problem:
 
 @frozen
 class Given:
-    """Settings that are valid as far as they can be looked at alone."""
+    """Settings that are valid as far as they can be checked alone."""
 
     arguments: Mapping[str, Any]
-    """For :class:`Emsp`, all but ``store``."""
+    """Arguments for :class:`Emsp`, all except ``store``."""
     store: Any
     database: str
-    """The alias; it counts where there is no ``store``."""
+    """The alias of the database; used if there is no ``store``."""
     retention: Retention | None
     sync_every: timedelta | None
 
 
 def problems() -> Iterator[Problem]:
-    """All that is wrong with the settings alone."""
+    """Yield all faults of the settings alone."""
     found: object = getattr(settings, "OCPI_EMSP", None)
     if found is None:
         yield Problem(1, "Missing setting OCPI_EMSP.", f"Describe your eMSP, for example {EXAMPLE}")
@@ -75,7 +75,7 @@ def problems() -> Iterator[Problem]:
 
 
 def given() -> Given:
-    """The settings, once :func:`problems` found none."""
+    """Return the settings, once :func:`problems` found none."""
     found = settings.OCPI_EMSP
     return Given(
         arguments={name: found[key] for key, name in ARGUMENTS.items() if key in found},

@@ -23,10 +23,10 @@ from django.db import connections
 
 
 class _Thread(threading.local):
-    """What this thread does."""
+    """What this thread is doing."""
 
     depth = 0
-    """Functions that run in it: a listener may call what calls another one."""
+    """Number of nested functions that run in it: a listener may call another one."""
 
     def __init__(self) -> None:
         self.ours: dict[str, Any] = {}
@@ -39,9 +39,9 @@ _thread = _Thread()
 
 
 def closing_connections(function: Any) -> Any:
-    """A listener or hook that leaves no database connection of Django behind; it keeps its signature."""
+    """Return a listener or hook that leaves no database connection of Django behind; it retains its signature."""
     if not callable(function):
-        return function  # Emsp refuses it, with a sentence
+        return function  # Emsp rejects it, with a message
     if _is_async(function):
         return _closing_async(function)
 
@@ -59,11 +59,11 @@ def closing_connections(function: Any) -> Any:
 def _closing_async(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     async def call(*args: Any) -> Any:
-        await sync_to_async(_enter)()  # in the thread in which Django's async methods have their connections
+        await sync_to_async(_enter)()  # in the thread where Django's async methods have their connections
         try:
             return await function(*args)
         finally:
-            await asyncio.shield(asyncio.ensure_future(sync_to_async(_leave)()))  # also where it is cancelled
+            await asyncio.shield(asyncio.ensure_future(sync_to_async(_leave)()))  # also if it is cancelled
 
     return call
 
@@ -101,5 +101,5 @@ def _open() -> list[Any]:
 
 
 def _opened() -> list[Any]:
-    """Those that no caller had."""
+    """Return the connections that no caller had."""
     return [each for each in _open() if _thread.callers.get(each.alias) is not each.connection]

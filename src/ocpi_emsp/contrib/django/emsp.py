@@ -1,8 +1,8 @@
-"""The eMSP of the project: made of ``settings.OCPI_EMSP`` when it is first asked for.
+"""The eMSP of the project: created from ``settings.OCPI_EMSP`` on first use.
 
 Rules of this module:
 - there is one in each process, with the hooks and listeners of every installed app: those in its module ``ocpi``;
-- a failure is raised at each use, until it is corrected: half of the listeners would lose events.
+- a failure is raised at each use, until it is corrected: with only some of the listeners, events would be lost.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ocpi_emsp.events import Event
 E = TypeVar("E", bound=Event)
 R = TypeVar("R")
 MODULE = "ocpi"
-"""Where an app has its hooks and listeners."""
+"""The module of an app with its hooks and listeners."""
 
 
 class DjangoEmsp(Emsp):
@@ -51,7 +51,7 @@ def get_emsp() -> Emsp:
     """Return the eMSP that ``settings.OCPI_EMSP`` describes, the same one at each call in a process.
 
     The first call imports the module ``ocpi`` of every installed app, where hooks and listeners are registered. Raises
-    ImproperlyConfigured for settings with which nothing could work, and AppRegistryNotReady before ``django.setup()``.
+    ImproperlyConfigured for invalid settings, and AppRegistryNotReady before ``django.setup()``.
     """
     if not apps.ready:
         raise AppRegistryNotReady(
@@ -61,7 +61,7 @@ def get_emsp() -> Emsp:
 
 
 def make_emsp() -> Emsp:
-    """The eMSP without hooks and listeners. Raises ImproperlyConfigured."""
+    """Return the eMSP without hooks and listeners. Raises ImproperlyConfigured."""
     for problem in conf.problems():
         raise ImproperlyConfigured(" ".join(filter(None, (problem.text, problem.hint))))
     try:
@@ -86,10 +86,10 @@ def _made() -> Emsp:
 
 
 class _Discovered:
-    """The eMSP, once every app has registered what it has."""
+    """The eMSP, once every app has registered its hooks and listeners."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # a module that is imported calls get_emsp(), too
+        self._lock = threading.RLock()  # a module that is being imported calls get_emsp(), too
         self._is_begun = self._is_complete = False
 
     def emsp(self) -> Emsp:

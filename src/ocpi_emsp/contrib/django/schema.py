@@ -1,9 +1,9 @@
 """The schema in a project of Django: ``manage.py migrate`` creates and upgrades it.
 
 Rules of this module:
-- what says that the schema is another one names that command, not the one of this library;
-- the first transaction on a connection of Django looks at the schema, as one of our own does; past Django, so that it
-  counts as no query of the project.
+- an error about another schema names that command, not the one of this library;
+- the first transaction on a connection of Django checks the schema, as one of our own does; it bypasses Django, so that
+  it does not count as a query of the project.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _EXISTS: Final = {
 
 @contextmanager
 def named_for_django(using: str) -> Iterator[None]:
-    """A block whose SchemaMismatch names ``manage.py migrate``."""
+    """Make a SchemaMismatch within the block name ``manage.py migrate``."""
     try:
         yield
     except SchemaMismatch as error:
@@ -37,7 +37,7 @@ def named_for_django(using: str) -> Iterator[None]:
 
 
 def require_current(connection: Any, using: str, store: object) -> None:
-    """Look at the schema on a connection of Django. Raises SchemaMismatch unless it is the current one."""
+    """Check the schema on a connection of Django. Raises SchemaMismatch unless it is the current one."""
     with closing(connection.connection.cursor()) as cursor:
         cursor.execute(_EXISTS[connection.vendor])
         found = None

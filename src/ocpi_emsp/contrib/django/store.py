@@ -2,11 +2,11 @@
 
 Rules of this module:
 - inside ``transaction.atomic()`` a transaction is a savepoint on Django's connection, so it neither waits for Django's
-  locks nor survives its rollback; anywhere else it is one of our own, on connections of our own;
-- Django's ``TestCase`` wraps each test in a transaction that never commits: it counts as none, so events are delivered;
+  locks nor survives its rollback; anywhere else it is one of our own, on our own connections;
+- Django's ``TestCase`` wraps each test in a transaction that never commits: it does not count, so events are delivered;
 - a SQLite database in memory has one connection, which is Django's;
-- the test runner renames the database once everything is imported: the name is looked at before each transaction;
-- it drops the database in the end, which PostgreSQL refuses while a connection is open: ours are closed before.
+- the test runner renames the database after everything is imported: the name is read before each transaction;
+- it drops the database at the end, which PostgreSQL refuses while a connection is open: ours are closed before.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _OF_DJANGO = frozenset(
     {"assume_role", "client_encoding", "context", "cursor_factory", "isolation_level", "pool", "prepare_threshold",
      "server_side_binding"}
 )  # fmt: skip
-"""OPTIONS of Django's PostgreSQL that are its own, and not psycopg's, or that we choose ourselves."""
+"""OPTIONS of Django's PostgreSQL backend that psycopg does not have, or that this library sets itself."""
 
 
 @define(eq=False)
@@ -47,7 +47,7 @@ class DjangoStore:
     using: str
     _made: tuple[str, SqlStore] | None = field(default=None, init=False)
     _current: SqlStore | None = field(default=None, init=False)
-    """The store whose schema was looked at on a connection of Django."""
+    """The store whose schema was checked on a connection of Django."""
     _making: threading.Lock = field(factory=threading.Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -58,7 +58,7 @@ class DjangoStore:
 
     @property
     def sql(self) -> SqlStore:
-        """The store of the database as it is named now, for its ``tables`` and ``upgrade``."""
+        """The store of the database under its current name, for its ``tables`` and ``upgrade``."""
         name = str(connections.settings[self.using]["NAME"])
         made = self._made
         if made is None or made[0] != name:
@@ -71,13 +71,13 @@ class DjangoStore:
         return made[1]
 
     def _open(self) -> SqlStore:
-        # What is in memory needs no key that outlives it: a test run leaves no file.
+        # A database in memory needs no key that outlives it: a test run leaves no file.
         secrets = FernetBox(FernetBox.new_key()) if self.is_in_memory else None
         return SqlStore(database_url(connections.settings[self.using]), secrets=secrets)
 
     @property
     def is_in_memory(self) -> bool:
-        """True for a SQLite database in memory, as the test runner has it."""
+        """True for a SQLite database in memory, as the test runner uses it."""
         return "mode=memory" in str(connections.settings[self.using]["NAME"])
 
     # --- the port -----------------------------------------------------------------------------------------------
@@ -116,18 +116,18 @@ class DjangoStore:
             self._made[1].close()
 
     async def aclose(self) -> None:
-        """Do as :meth:`close`."""
+        """Close the connections, like :meth:`close`."""
         await self.sql.aclose()
 
     # --- transactions -------------------------------------------------------------------------------------------
 
     def _is_djangos(self) -> bool:
-        """True where a transaction runs on Django's connection."""
+        """Return True if a transaction runs on Django's connection."""
         return bool(connections[self.using].in_atomic_block) or self.is_in_memory
 
     @contextmanager
     def blocking_transaction(self, *, read_only: bool) -> Iterator[BlockingTransaction]:
-        """A transaction of our own, or a part of Django's current one."""
+        """Open a transaction of our own, or a part of Django's current one."""
         sql = self.sql
         store = cast("BlockingStore", sql.for_mode("sync"))
         if not self._is_djangos():
@@ -152,7 +152,7 @@ _stores: WeakSet[DjangoStore] = WeakSet()
 
 
 def close_before_dropping(using: str) -> None:
-    """Have every store of a database closed before Django's test runner drops it."""
+    """Close every store of a database before Django's test runner drops it."""
     creation = connections[using].creation
     drop = creation.destroy_test_db
     if hasattr(drop, "__wrapped__"):
@@ -170,7 +170,7 @@ def close_before_dropping(using: str) -> None:
 
 @frozen
 class _Blocking:
-    """For sync hosts, whose thread has Django's connection."""
+    """For sync hosts, whose thread owns Django's connection."""
 
     store: DjangoStore
 
@@ -193,7 +193,7 @@ class _Async:
 
 
 def database_url(settings: Mapping[str, Any]) -> str:
-    """The URL of a database that Django's settings describe, which is SQLite if it is not PostgreSQL."""
+    """Return the URL of a database of Django's settings, which is SQLite if it is not PostgreSQL."""
     name = str(settings["NAME"])
     if "sqlite" in settings["ENGINE"]:
         return f"sqlite:///{name}&uri=true" if name.startswith("file:") and "?" in name else f"sqlite:///{name}"

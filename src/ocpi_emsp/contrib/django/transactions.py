@@ -1,4 +1,4 @@
-"""Django's own transactions: what is called in a block is part of ``transaction.atomic()``.
+"""Django's own transactions: calls in a block are part of ``transaction.atomic()``.
 
 ::
 
@@ -6,7 +6,7 @@
         driver.save()
         emsp.tokens.put(token)
 
-Rules of this module: the database is the one that ``emsp`` is on; Django commits, and rolls back.
+Rules of this module: the database is that of ``emsp``; Django commits or rolls back.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ocpi_emsp import Emsp
 def joined(emsp: Emsp, *, using: str = "default") -> Iterator[None]:
     """Join Django's current transaction on the database ``using``; its events are delivered after the commit.
 
-    The eMSP of :func:`get_emsp` joins by itself; this is for one that you made. Raises RuntimeError outside
+    The eMSP of :func:`get_emsp` joins by itself; this is for one that you created. Raises RuntimeError outside
     ``transaction.atomic()``, TypeError for a driver that the store does not use.
     """
     connection = connections[using]

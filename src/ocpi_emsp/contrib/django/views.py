@@ -1,6 +1,6 @@
-"""Views that hand a request to the eMSP, for ``include()``.
+"""Views that pass a request to the eMSP, for ``include()``.
 
-Rules of this module: Django's middleware sees these requests as any other; what it must not do to a partner's request
+Rules of this module: Django's middleware sees these requests like any other; what must not apply to a partner's request
 (CSRF, login, a transaction around the view) is switched off where the view is included.
 """
 
@@ -22,7 +22,7 @@ _CHUNK = 65_536
 
 
 def for_partners(view: View) -> View:
-    """The view, with what Django must not do to a partner's request switched off, on every database of the project."""
+    """Return the view without Django's protections that must not apply to a partner's request, for every database."""
     view.login_required = False  # type: ignore[attr-defined] # of LoginRequiredMiddleware, from Django 5.1 on
     for alias in connections:
         transaction.non_atomic_requests(alias)(view)
@@ -64,7 +64,7 @@ async def serve_async(request: HttpRequest) -> HttpResponse:
 
 
 class _Answer:
-    """What a WSGI application says of its answer."""
+    """The status and headers of a WSGI application's response."""
 
     status = 500
     headers: dict[str, str]
@@ -80,7 +80,7 @@ class _Answer:
 
 
 def _environ(request: HttpRequest) -> dict[str, Any]:
-    """The request as PEP 3333 has it, whichever server it came from."""
+    """Return the request in the form of PEP 3333, whichever server it came from."""
     environ = dict(request.META)
     scope = getattr(request, "scope", None)
     if scope is not None:
@@ -89,6 +89,6 @@ def _environ(request: HttpRequest) -> dict[str, Any]:
     elif not any(str(environ.get(each, "")).startswith("/") for each in ("RAW_URI", "REQUEST_URI")):
         environ["REQUEST_URI"] = quote(request.path)
     environ["SCRIPT_NAME"] = str(environ.get("SCRIPT_NAME", "")).encode().decode("latin-1")  # Django decodes it
-    if scope is not None or request._read_started:  # else the stream of the server itself, which may be in chunks
+    if scope is not None or request._read_started:  # otherwise the stream of the server itself, which may be in chunks
         environ["wsgi.input"] = request
     return environ

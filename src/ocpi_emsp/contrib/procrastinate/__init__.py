@@ -1,9 +1,9 @@
 """Syncs, token pushes and relays as Procrastinate tasks on one PostgreSQL (docs/how-to/worker.md); extra ``worker``.
 
 Rules of this package:
-- a task does one thing of the eMSP, for one party and module at a time: Procrastinate's locks see to that;
+- a task does one thing of the eMSP, for one party and module at a time: Procrastinate's locks ensure that;
 - a task may be run twice (its worker died, or seemed to): everything here may be repeated;
-- whatever waits has an end: retries end with the turn, a stalled job is run again or given up.
+- every wait has an end: retries end with the turn, a stalled job is run again or given up.
 """
 
 from __future__ import annotations

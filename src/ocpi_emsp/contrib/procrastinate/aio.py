@@ -1,4 +1,4 @@
-"""The awaited side of this package, under the same names."""
+"""The async side of this package, under the same names."""
 
 from ocpi_emsp.contrib.procrastinate.deferring import awaited_defer_sync as defer_sync
 

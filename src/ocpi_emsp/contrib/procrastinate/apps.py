@@ -1,6 +1,7 @@
 """A Procrastinate app on the database of a store.
 
-Rules of this module: Procrastinate's tables are its own, beside ours; a URL is never repeated, it may hold a password.
+Rules of this module: Procrastinate's tables are its own, beside ours; a URL is never repeated, since it may hold a
+password.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from ocpi_emsp.events import PublishFunction
 from ocpi_emsp.storage.sql.engine import prepare_threshold, usable_url
 
 _CONNECTIONS = 4
-"""Of an app: jobs are fetched, finished and deferred in milliseconds, so a few serve any concurrency."""
+"""Connections of an app: jobs are fetched, finished and deferred in milliseconds, so a few serve any concurrency."""
 _CONNECT_SECONDS = 10
-"""As for the store: a server that does not take a connection in this time is not there."""
+"""The same as for the store: a server that does not accept a connection within this time is down."""
 
 
 def make_app(
@@ -31,7 +32,7 @@ def make_app(
 ) -> App:
     """Return a Procrastinate app with our tasks (:func:`tasks`) on the PostgreSQL database of the store.
 
-    It is not open yet. Raises ValueError if the URL is of another database.
+    The app is not open yet. Raises ValueError if the URL is not of a PostgreSQL database.
     """
     connector = PsycopgConnector(
         conninfo=conninfo(url),
@@ -46,22 +47,22 @@ def make_app(
 
 
 def conninfo(url: str) -> str:
-    """A store's URL in the words of libpq. Raises ValueError for another database than PostgreSQL."""
+    """Return a store's URL in the form of libpq. Raises ValueError for another database than PostgreSQL."""
     parsed = usable_url(url)
     if not parsed.drivername.startswith("postgresql"):
         raise ValueError(
             f"invalid store '{parsed.drivername}': Procrastinate requires postgresql+psycopg://user@host/db"
         )
     _, arguments = parsed.get_dialect()().create_connect_args(parsed)
-    arguments.pop("context", None)  # how SQLAlchemy wants values adapted
-    arguments.pop("prepare_threshold", None)  # psycopg's own, which libpq does not know
+    arguments.pop("context", None)  # how SQLAlchemy adapts values
+    arguments.pop("prepare_threshold", None)  # psycopg's own option, unknown to libpq
     return psycopg.conninfo.make_conninfo(**{"connect_timeout": _CONNECT_SECONDS, **arguments})
 
 
 async def upgrade(app: App) -> bool:
-    """Create Procrastinate's tables if they are missing; returns True if it did. The app must be open.
+    """Create Procrastinate's tables if they are missing; return True if it did. The app must be open.
 
-    Tables of an older Procrastinate are left as they are: its documentation says how they are migrated. Raises
+    Tables of an older Procrastinate are not changed: its documentation says how to migrate them. Raises
     ConnectorException.
     """
     if await app.check_connection_async():
@@ -71,5 +72,5 @@ async def upgrade(app: App) -> bool:
     except ConnectorException:
         if not await app.check_connection_async():
             raise
-        return False  # another process made them meanwhile
+        return False  # another process created them meanwhile
     return True

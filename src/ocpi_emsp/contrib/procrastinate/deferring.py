@@ -1,8 +1,8 @@
-"""Asking for syncs, beside those that are planned.
+"""Requests for syncs, beside the planned ones.
 
 Rules of this module:
-- any Procrastinate app on the database can ask, whether or not it knows the tasks;
-- a requested job goes before planned ones; one that waits already is not queued twice.
+- any Procrastinate app on the database can request a sync, whether or not it knows the tasks;
+- a requested job precedes planned ones; one that is already waiting is not queued twice.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ TOKENS = "tokens"
 
 
 def lock_of(pair: Pair) -> str:
-    """What two jobs of one party and module share."""
+    """Return the lock of all jobs of one party and module."""
     return f"sync/{pair}"
 
 
 def changes_of(country_code: str, party_id: str) -> str:
-    """The queueing lock of a push of changes: a party waits for one at most."""
+    """Return the queueing lock of a push of changes: at most one waits for each party."""
     return f"changes/{country_code}-{party_id}"
 
 
 def job_arguments(pair: Pair, *, full: bool) -> tuple[str, dict[str, Any]]:
-    """The name of the task that syncs a pair, and its arguments."""
+    """Return the name of the task that syncs a pair, and its arguments."""
     party = {"country_code": pair.country_code, "party_id": pair.party_id}
     if pair.module == TOKENS:
         return PUSH_TOKENS, party
@@ -53,8 +53,8 @@ def defer_sync(
     """Request a sync of a party: one job per module, ahead of planned ones. Returns the ids of the new jobs.
 
     A module whose request is already queued is skipped. ``namespace``: that of ``app.add_tasks_from``. The app must be
-    open. ``aio.defer_sync`` is the awaited twin. Raises ValueError if a party or module is invalid, ConnectorException
-    of Procrastinate.
+    open. ``aio.defer_sync`` is the async twin. Raises ValueError if a party or module is invalid, ConnectorException of
+    Procrastinate.
     """
     return [
         deferrer.defer()
@@ -97,6 +97,7 @@ def _waiting(job: Job) -> dict[str, Any]:
 
 
 def _waits(jobs: Iterable[Job], wanted: Job) -> bool:
-    """True if a job that does the same waits. No queueing lock does this: a retry of a running one would break it,
-    and Procrastinate leaves such a job as running for ever."""
+    """Return True if a job that does the same is waiting. A queueing lock cannot do this: a retry of a running job
+    would violate it, and Procrastinate would then never end that job.
+    """
     return any(job.task_kwargs == wanted.task_kwargs for job in jobs)

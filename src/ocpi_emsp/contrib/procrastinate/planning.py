@@ -1,10 +1,10 @@
-"""When whose turn is: pure functions of the time.
+"""The turns of parties and modules: pure functions of the time.
 
 Rules of this module (transport_and_format.md, pull: poll in hours, and not all at once):
 - times are whole seconds since 1970 in UTC, by one clock for all planners: the database's;
-- a party and module has one turn in each period, at a place in it that is the same in every process;
-- a turn that no process planned in time (a first start, an outage) is made up for while it lasts, and not all at once;
-  turns that are over are not.
+- a party and module has one turn in each period, at an offset that is the same in every process;
+- a turn that no process planned in time (a first start, an outage) is made up for during its period, and not all at
+  once; turns of earlier periods are not.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 _CATCH_UP = 4
-"""What was missed takes a quarter of a period: soon, and four times the usual load."""
+"""Missed turns are caught up within a quarter of a period: soon, at four times the usual load."""
 _LOOKS = 20
-"""How often in a period a planner looks: a turn begins at most a twentieth of the period late."""
+"""How often a planner checks within a period: a turn begins at most a twentieth of the period late."""
 _MINUTE = 60
 _DIVISORS = tuple(seconds for seconds in range(1, _MINUTE + 1) if _MINUTE % seconds == 0)
 
@@ -34,20 +34,22 @@ class Pair(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """When a pair is due."""
+    """A pair, and the time of its turn."""
 
     at: int
     pair: Pair
 
 
 def last_turn(pair: Pair, period: int, now: int) -> int:
-    """The pair's last turn that is not after ``now``."""
+    """Return the pair's last turn that is not after ``now``."""
     place = int.from_bytes(hashlib.sha256(str(pair).encode()).digest()[:8], "big") % period
     return now - (now - place) % period
 
 
 def is_full(turn: Turn, period: int, full_every: int | None) -> bool:
-    """True for the first turn of a pair in each time between two full syncs, which has its own place, too."""
+    """Return True for the first turn of a pair after each start of its full-sync period, which has its own offset,
+    too.
+    """
     return full_every is not None and last_turn(turn.pair, full_every, turn.at) > turn.at - period
 
 
@@ -58,22 +60,22 @@ def due(pairs: Iterable[Pair], period: int, now: int, planned: Mapping[Pair, int
 
 
 def most(pairs: int, period: int, every: int) -> int:
-    """How many turns one look plans at most, where a planner looks ``every`` so many seconds."""
+    """Return the most turns that one check plans, if a planner checks at intervals of ``every`` seconds."""
     return max(1, math.ceil(_CATCH_UP * pairs * every / period))
 
 
 def look_every(period: int) -> int:
-    """Seconds between two looks of a planner."""
+    """Return the seconds between two checks of a planner."""
     return divisor_up_to(period / _LOOKS)
 
 
 def divisor_up_to(seconds: float) -> int:
-    """The longest time that a minute is a multiple of, up to so many seconds, at least one."""
+    """Return the longest divisor of a minute up to this many seconds, at least one."""
     return max(each for each in _DIVISORS if each <= max(seconds, 1))
 
 
 def cron(every: int) -> str:
-    """Return the croniter expression. Raises ValueError if the seconds are not a divisor of 60."""
+    """Return the croniter expression. Raises ValueError if the seconds do not divide 60."""
     if every not in _DIVISORS:
         raise ValueError(f"invalid interval of {every} s: expected a divisor of 60, for example 5")
     return "* * * * *" if every == _MINUTE else f"* * * * * */{every}"

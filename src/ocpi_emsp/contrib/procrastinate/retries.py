@@ -1,9 +1,9 @@
-"""Which failed sync is tried again, and when.
+"""Which failed syncs are tried again, and when.
 
 Rules of this module:
-- what another try cannot correct (NotRegistered, a URL that is not called, a wrong argument) is not tried again;
-- a sync that was stopped is run again at once, by any worker, and goes on where it was;
-- nothing is tried again once the next turn has come: that one takes its place;
+- a failure that another attempt cannot correct (NotRegistered, a forbidden URL, a wrong argument) is not retried;
+- a stopped sync is run again at once, by any worker, and continues where it was;
+- nothing is retried once the next turn is due: that one replaces it;
 - a retry has a lower priority than a requested job.
 """
 
@@ -21,9 +21,9 @@ from ocpi_emsp.errors import NotRegistered, OcpiError, StoreFailed, UnsafeUrl
 
 _PERMANENT = (NotRegistered, UnsafeUrl, ValueError, TypeError)
 _SHORTEST = 1.0
-"""Seconds of a wait, for periods of less than a minute."""
+"""Shortest wait in seconds, for periods of less than a minute."""
 _STORE = 2.0
-"""Seconds of the first wait where our database failed: jobs lie in it too, so it most likely works again."""
+"""Seconds of the first wait if our database failed: it also holds the jobs, so it most likely works again."""
 
 
 class SyncFailed(OcpiError):
@@ -31,17 +31,17 @@ class SyncFailed(OcpiError):
 
 
 class SyncStopped(OcpiError):
-    """A sync was stopped because its worker ends; another worker continues it."""
+    """A sync was stopped because its worker is ending; another worker continues it."""
 
 
 @frozen
 class SyncRetries(BaseRetryStrategy):
-    """Exponential waits until the retries are used up, or the next turn has come."""
+    """Exponential waits until the retries are used up, or the next turn is due."""
 
     settings: WorkerSettings
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
-        """When the job is tried again, or None."""
+        """Return when the job is tried again, or None."""
         at = self._retry_at(exception, job.attempts)
         ends = turn_ends(job, self.settings)
         if at is None or (ends is not None and at >= ends):
@@ -61,6 +61,6 @@ class SyncRetries(BaseRetryStrategy):
 
 
 def turn_ends(job: Job, settings: WorkerSettings) -> datetime | None:
-    """When the next turn of this job's party and module begins; None for a requested job."""
+    """Return when the next turn of this job's party and module begins; None for a requested job."""
     turn = job.task_kwargs.get("timestamp")
     return datetime.fromtimestamp(turn, UTC) + settings.period if isinstance(turn, int) else None

@@ -1,10 +1,10 @@
 """A worker: runs jobs until it is asked to stop.
 
 Rules of this module:
-- the upkeep has a worker of its own in the process, since it must not wait for syncs that take hours; and an app of its
-  own, since two workers of one app would share the state of its timetable;
-- once it is asked to stop, no job is begun, a sync ends after the current page, and its job goes back to the queue;
-- a database that fails is tried again.
+- the upkeep has its own worker in the process, since it must not wait for syncs that take hours; and its own app, since
+  two workers of one app would share the state of its timetable;
+- once it is asked to stop, no job is begun, a sync ends after the current page, and its job returns to the queue;
+- it retries when the database fails.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.events import PublishFunction
 
 _POLL = 2.0
-"""Seconds between two looks for jobs: new ones announce themselves, those that are tried again do not."""
+"""Seconds between two checks for jobs: new ones announce themselves, retried ones do not."""
 _REST = 2.0
-"""Seconds before a database that failed is tried again."""
+"""Seconds before a failed database is tried again."""
 _UPKEEP = 2
-"""Jobs of the upkeep at once: a relay that waits for its broker does not hold up the planner."""
+"""Jobs of the upkeep at once: a relay that waits for its broker does not delay the planner."""
 _GRACE = timedelta(seconds=20)
 """How long the current page may take at the end: supervisors kill after 30 seconds or later."""
 
@@ -67,7 +67,7 @@ async def run_worker(
 async def _run(
     stop: asyncio.Event, grace: timedelta, settings: WorkerSettings, apps: dict[str, tuple[App, int]]
 ) -> None:
-    """Run a worker for each queue until one ends or all shall stop. Raises what a worker raised."""
+    """Run a worker for each queue until one ends or all should stop. Raises what a worker raised."""
     silent = settings.take_over_after.total_seconds()
     workers = [
         asyncio.create_task(
@@ -92,7 +92,7 @@ async def _run(
         logs.info("worker.stopping", syncs="end after the current page")
     finally:
         for task in (stopping, *workers):
-            task.cancel()  # a worker that is cancelled ends in order
+            task.cancel()  # a cancelled worker ends in order
         ended = await asyncio.gather(stopping, *workers, return_exceptions=True)
     for error in ended:
         if isinstance(error, Exception):

@@ -2,10 +2,10 @@
 
 Rules of this module:
 - one job for each turn: Procrastinate's table of periodic jobs has each party, module and turn once, whatever plans it;
-- a queueing lock is the turn's own, so that no retry meets another job with the same one;
-- a push of changes is never tried again by Procrastinate: the journal says when it is due again;
-- no job of the upkeep holds a lock that only itself could give back: planning and audits are taken over, and
-  taking over has none.
+- a queueing lock is the turn's own, so that no retry conflicts with another job;
+- Procrastinate never retries a push of changes: the journal says when it is due again;
+- no job of the upkeep holds a lock that only itself could release: planning and audits are taken over, and taking over
+  has none.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ TIDY: Final = "ocpi_emsp.tidy"
 _NOW = "SELECT extract(epoch FROM clock_timestamp())::bigint AS now"
 _PAGE = 500
 _AUDIT_SECONDS = 20.0
-"""How long a job makes audits: what else the upkeep does waits no longer, however many there are."""
+"""Seconds for which a job makes audits, however many are due: the rest of the upkeep waits no longer."""
 _HOUR = 3600
 _COUNTED = ("created", "updated", "unchanged", "stale", "rejected")
 
@@ -92,7 +92,7 @@ def tasks(
 
 @define
 class _Work:
-    """What the tasks do."""
+    """The implementation of the tasks."""
 
     _emsp: Emsp
     _settings: WorkerSettings
@@ -100,9 +100,9 @@ class _Work:
     _on_report: ReportListener | None
     tasks: dict[str, Task[..., object, ...]] = field(factory=dict)
     _planned: dict[Pair, int] = field(factory=dict)
-    """The last turn of each pair that is planned, as far as this process knows: it is not asked for twice."""
+    """The last planned turn of each pair, as far as this process knows; it is not requested twice."""
 
-    # --- what calls partners --------------------------------------------------------------------------------------
+    # --- jobs that call partners ----------------------------------------------------------------------------------
 
     async def sync(
         self,
@@ -141,9 +141,9 @@ class _Work:
         return await self.sync(context, country_code, party_id, TOKENS, timestamp=timestamp)
 
     async def push_changes(self, context: JobContext, country_code: str, party_id: str) -> str:
-        """Push what changed of our tokens to a party that waits for it. Raises StoreFailed.
+        """Push changed tokens to a party that waits for them. Raises StoreFailed.
 
-        What the party does wrong is not a failure of the job: the journal stores it, and says when it is tried again.
+        A party's fault is not a failure of the job: the journal stores it, and says when it is tried again.
         """
         report = await self._emsp.aio.partner(PartyId(country_code, party_id)).push_pending(
             stop=lambda: _is_stopping(context)
@@ -155,7 +155,9 @@ class _Work:
     # --- upkeep ---------------------------------------------------------------------------------------------------
 
     async def relay(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002 # Procrastinate gives it
-        """Relay what is due. Raises RelayFailed, StoreFailed; the journal says when the events are due again."""
+        """Relay the events that are due. Raises RelayFailed, StoreFailed; the journal says when the events are due
+        again.
+        """
         if self._relay is None:
             raise TypeError("publish is not set: pass publish= to tasks()")
         events = 0
@@ -164,7 +166,7 @@ class _Work:
         return counted(events, "event")
 
     async def fan_out(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002 # the journal says what is due
-        """Defer a push to each party that changed tokens wait for. Raises StoreFailed, ConnectorException."""
+        """Defer a push to each party that waits for changed tokens. Raises StoreFailed, ConnectorException."""
         deferred, after = 0, 0
         while waiting := [each async for each in self._emsp.aio.tokens.waiting(limit=_PAGE, after=after)]:
             after = waiting[-1].sequence
@@ -174,7 +176,7 @@ class _Work:
         return f"{counted(deferred, 'job')} deferred"
 
     async def _defer_changes(self, app: App, country_code: str, party_id: str) -> bool:
-        """Defer a push of changes; False if one waits already."""
+        """Defer a push of changes; return False if one is already waiting."""
         deferrer = self.tasks[PUSH_CHANGES].configure(
             lock=lock_of(Pair(country_code, party_id, TOKENS)),
             queueing_lock=changes_of(country_code, party_id),
@@ -188,17 +190,17 @@ class _Work:
         return True
 
     async def expire(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002
-        """Deal with the deadlines of commands and reservations that passed. Raises StoreFailed."""
+        """Handle the deadlines of commands and reservations that passed. Raises StoreFailed."""
         return counted(await self._emsp.aio.commands.expire(), "deadline")
 
     async def audit(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002 # the journal says what is due
-        """Audit the CDRs that wait for it, for some seconds at most: the next job goes on. Raises StoreFailed."""
+        """Audit the CDRs that wait for it, for some seconds at most: the next job continues. Raises StoreFailed."""
         ends = time.monotonic() + _AUDIT_SECONDS
         stops = lambda: _is_stopping(context) or time.monotonic() >= ends  # noqa: E731
         return f"{counted(await self._emsp.aio.audits.make_pending(stop=stops), 'CDR')} audited"
 
     async def plan(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002 # the database has the clock
-        """Defer the syncs whose turn has come. Raises StoreFailed, ConnectorException."""
+        """Defer the syncs whose turn is due. Raises StoreFailed, ConnectorException."""
         period = self._settings.seconds
         row = await context.app.connector.execute_query_one_async(_NOW)
         pairs = await self._pairs()
@@ -213,7 +215,7 @@ class _Work:
         return f"{counted(deferred, 'job')} deferred"
 
     async def _defer(self, app: App, turn: Turn) -> bool:
-        """Defer the job of a turn; False if another planner did so."""
+        """Defer the job of a turn; return False if another planner did so."""
         pair = turn.pair
         full = planning.is_full(turn, self._settings.seconds, self._settings.full_seconds)
         name, arguments = job_arguments(pair, full=full)
@@ -230,7 +232,7 @@ class _Work:
         return job_id is not None
 
     async def _pairs(self) -> set[Pair]:
-        """Every planned module that a registered party has."""
+        """Return every planned module of every registered party."""
         pairs = set[Pair]()
         async for party in self._emsp.aio.parties.list():
             if party.state is PartyState.REGISTERED:
@@ -239,7 +241,7 @@ class _Work:
         return pairs
 
     async def take_over(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002
-        """Have the jobs of workers that are gone run again. Raises ConnectorException."""
+        """Run the jobs of dead workers again. Raises ConnectorException."""
         manager = context.app.job_manager
         seconds = self._settings.take_over_after.total_seconds()
         taken = 0
@@ -263,7 +265,7 @@ class _Work:
             logs.warning("job.dropped", reason="the worker died; the same job is queued", job=job.call_string)
 
     async def tidy(self, context: JobContext, timestamp: int) -> None:  # noqa: ARG002
-        """Delete jobs that ended long ago, and what is older than the eMSP's retention. Raises ConnectorException,
+        """Delete jobs that ended long ago, and data older than the eMSP's retention. Raises ConnectorException,
         StoreFailed.
         """
         hours = int(self._settings.keep_jobs.total_seconds() // _HOUR)

@@ -1,4 +1,4 @@
-"""A ready-made test class: what a backend's own mounted application makes of generated payloads.
+"""A ready-made test class: how a backend's own mounted application answers generated payloads.
 
     class TestMyBackend(BackendContract):
         @pytest.fixture
@@ -7,10 +7,10 @@
             return Backend(app=app, token=cpo.token, country_code="NL", party_id="TNM", base="/ocpi/emsp")
 
 Rules of this module:
-- payloads of every object that a CPO pushes are sent as a CPO sends them, from parties that are registered already;
-- asserted is what every answer has to be: never a 5xx, always an OCPI envelope; what the policy accepts is answered
-  1000, what it refuses is not, and the answer names the broken field;
-- what the backend does not serve (405 or 404 for every method of the path) is skipped.
+- payloads of every object that a CPO pushes are sent as a CPO sends them, from registered parties;
+- each response must be an OCPI envelope and never a 5xx; a payload that the policy accepts is answered with 1000, one
+  that it rejects is not, and the response names the broken field;
+- paths that the backend does not serve (405 or 404 for every method) are skipped.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Backend:
     """A mounted application, and a CPO that is registered with it."""
 
     app: Any
-    """An ASGI callable, a WSGI callable, or the public base URL of what is running."""
+    """An ASGI callable, a WSGI callable, or the public base URL of a running server."""
     token: str = field(repr=False)
     """The token with which the CPO calls the backend."""
     country_code: str
@@ -58,9 +58,9 @@ class Backend:
     base: str = ""
     """The path below which ``/2.1.1`` lies, such as ``/ocpi/emsp``; for a URL it is part of it."""
     policy: Policy = field(factory=Policy.tolerant)
-    """What the backend refuses from this CPO."""
+    """The policy of the backend for this CPO."""
     examples: int = 25
-    """Payloads of every kind and sort."""
+    """Number of payloads of every kind and sort."""
 
 
 @frozen
@@ -73,7 +73,7 @@ class Answer:
 
     @classmethod
     def of(cls, response: http.Response) -> Answer:
-        """The answer. Raises AssertionError if it is none that a partner can read."""
+        """Return the response. Raises AssertionError if a partner cannot read it."""
         text = response.text
         assert response.status_code < 500, f"HTTP {response.status_code}: {text[:500]}"
         try:
@@ -98,28 +98,28 @@ class Answer:
 
     @property
     def pointers(self) -> list[str]:
-        """Where the findings in ``data`` point to."""
+        """The pointers of the findings in ``data``."""
         data = self.envelope.get("data")
         found = [each.get("pointer") for each in data if isinstance(each, dict)] if isinstance(data, list) else []
         return [pointer for pointer in found if isinstance(pointer, str)]
 
     def names(self, pointer: str) -> bool:
-        """True if the answer says which field is meant: by a finding, or in its text."""
+        """Return True if the response names the field: in a finding, or in its text."""
         field_name = next((step for step in reversed(pointer.split("/")) if step and not step.isdigit()), "")
         return pointer in self.pointers or (field_name != "" and field_name in self.text)
 
 
 @define
 class Connection:
-    """Requests of the CPO to the backend."""
+    """Requests from the CPO to the backend."""
 
     backend: Backend
     call: Call
-    # The database of the backend may still have the CDRs of the test before, or of the last run.
+    # The backend's database may still have the CDRs of the previous test, or of the last run.
     _numbers: Iterator[int] = field(factory=lambda: count(secrets.randbelow(10**14)))
 
     def send(self, method: str, path: str, body: bytes) -> Answer:
-        """One request; ``path`` is below ``/2.1.1``."""
+        """Send one request; ``path`` is below ``/2.1.1``."""
         headers = {"authorization": f"Token {self.backend.token}", "content-type": "application/json"}
         url = f"{base_of(self.backend.app)}{self.backend.base}/2.1.1/{path}"
         response = self.call(http.Request(method, url, headers=headers, content=body))
@@ -128,7 +128,7 @@ class Connection:
         return Answer.of(response)
 
     def push(self, payload: Payload) -> Answer:
-        """The payload, as a CPO pushes its kind; what it belongs to is pushed before."""
+        """Push the payload as a CPO pushes its kind; its parents are pushed before."""
         document = payload.document
         if payload.kind is Cdr:
             return self.send("POST", "cdrs", self.renewed(document))
@@ -138,12 +138,12 @@ class Connection:
         return self.send("PUT", self.owned(*path, _id(document, name)), document)
 
     def owned(self, module: str, *ids: str) -> str:
-        """The path of an object of this CPO."""
+        """Return the path of an object of this CPO."""
         parts = (module, self.backend.country_code, self.backend.party_id, *ids)
         return "/".join(quote(part, safe="") for part in parts)
 
     def renewed(self, document: bytes) -> bytes:
-        """The document with an id that was not sent before: a CDR cannot be replaced."""
+        """Return the document with a new id: a CDR cannot be replaced."""
         try:
             parsed = parse(document)
         except NotJson:
@@ -156,7 +156,7 @@ class Connection:
 
 
 def _id(document: bytes, name: str) -> str:
-    """The id for the URL; that of an object without a readable one is ``1``."""
+    """Return the id for the URL; ``1`` for an object without a readable id."""
     try:
         found = parse(document)[name]
     except (NotJson, KeyError, TypeError, IndexError):
@@ -175,7 +175,7 @@ _PARENT = b"""{"id":"L","type":"ON_STREET","address":"F.Rooseveltlaan 3A","city"
 _PLACES: st.SearchStrategy[bytes] = st.just(b"") | together(
     st.text(max_size=45), st.lists(st.text(max_size=45), max_size=3), st.lists(st.text(max_size=45), max_size=3)
 ).map(lambda ids: dump({"location_id": ids[0], "evse_uids": ids[1], "connector_ids": ids[2]}))
-"""LocationReferences (mod_tokens.md 4.2), mostly of places that do not exist."""
+"""LocationReferences (mod_tokens.md 4.2), mostly of locations that do not exist."""
 
 
 def _skip_unless_served(answer: Answer, *unserved: int) -> None:
@@ -195,7 +195,7 @@ _PLACES_OF_KINDS: Mapping[type[Any], tuple[str, ...]] = {
     Session: ("sessions", "id"),
     Tariff: ("tariffs", "id"),
 }
-"""Module and parents of an object that is PUT, and the member that names it."""
+"""Module and parents of an object that is PUT, and the member with its id."""
 
 each_kind = pytest.mark.parametrize("kind", PUSHED, ids=lambda kind: str(kind.__name__))
 each_sort = pytest.mark.parametrize("sort", SORTS)
@@ -230,7 +230,7 @@ class BackendContract:
 
     @pytest.fixture
     def ocpi_backend(self) -> Backend:
-        """The backend under test; a subclass may return one that was made for the test."""
+        """The backend under test; a subclass may return one that was created for the test."""
         if not hasattr(self, "backend"):
             pytest.fail(_MISSING.format(name=type(self).__name__), pytrace=False)
         return self.backend
@@ -252,7 +252,7 @@ class BackendContract:
             _skip_unless_served(answer, 405)
             _judge(payload, answer, backend.policy)
 
-        # The listed ones come first: what fails always is reported at once, with a small payload.
+        # Listed examples come first: a fault that always occurs is reported at once, with a small payload.
         for payload in examples(kind, sort, policy=backend.policy)[: backend.examples]:
             push(payload)
         self._settings(ocpi_connection)(given(payloads(kind, sort, policy=backend.policy))(push))()
@@ -284,7 +284,7 @@ class BackendContract:
 
     @staticmethod
     def _settings(connection: Connection) -> settings:
-        """Slow backends are no failure, and no database of examples is written."""
+        """Return settings that accept slow backends, and write no database of examples."""
         return settings(
             max_examples=connection.backend.examples,
             phases=[phase for phase in Phase if phase is not Phase.explain],  # it takes longer than all others

@@ -1,7 +1,7 @@
-"""Calls to a mounted application: an ASGI callable, a WSGI callable, or what listens at a URL.
+"""Calls to a mounted application: an ASGI callable, a WSGI callable, or a server at a URL.
 
-Rules of this module: an ASGI application gets its lifespan, in one event loop for all calls; what it raises is raised
-here; nothing is followed and nothing retried.
+Rules of this module: an ASGI application gets its lifespan, in one event loop for all calls; its exceptions are raised
+here; redirects are not followed and nothing is retried.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _NO_HOST = "http://backend.test"
 
 
 def base_of(app: Any) -> str:
-    """The origin that requests are made for."""
+    """Return the origin that requests are made for."""
     return app.rstrip("/") if isinstance(app, str) else _NO_HOST
 
 
 @contextmanager
 def calling(app: Any) -> Iterator[Call]:
-    """A function that sends a request to the application and returns its answer, read to the end."""
+    """Yield a function that sends a request to the application and returns its complete response."""
     if isinstance(app, str):
         with http.Client(timeout=_SECONDS) as remote:
             yield remote.send

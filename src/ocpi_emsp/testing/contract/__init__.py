@@ -1,4 +1,4 @@
-"""What every store does, as tests: subclass, give the fixture ``store``, and run pytest.
+"""The behaviour of every store, as tests: subclass, provide the fixture ``store``, and run pytest.
 
     class TestMyStore(StoreContract):
         @pytest.fixture
@@ -11,19 +11,19 @@
             return MyStore(...)
 
 Rules of this package:
-- each test is one rule of :class:`ocpi_emsp.ports.Transaction`, or of what an eMSP makes of it; its name says which;
-- a store is used through its port only: nothing here knows how it stores a record;
-- nothing sleeps; what waits for another thread waits for an event, and not for ever.
+- each test is one rule of :class:`ocpi_emsp.ports.Transaction`, or of an eMSP that uses it; its name says which;
+- a store is only used through its port: no test depends on how it stores a record;
+- nothing sleeps; a wait for another thread is a wait for an event, with a timeout.
 
-A store that announces (:class:`ocpi_emsp.ports.Announcing`) is held to :class:`AnnouncingContract` as well; its fixture
-``other`` gives a second store object on the same data. So is one that watches parties
-(:class:`ocpi_emsp.ports.PartyWatching`) to :class:`PartyWatchContract`.
+A store that announces (:class:`ocpi_emsp.ports.Announcing`) also has to pass :class:`AnnouncingContract`; its fixture
+``other`` returns a second store object on the same data. A store that watches parties
+(:class:`ocpi_emsp.ports.PartyWatching`) also has to pass :class:`PartyWatchContract`.
 
-A store with two drivers is tested twice, with ``mode = "sync"`` and ``mode = "async"``; one whose driver is bound
-to an event loop sets ``one_loop = True``: then everything of a test runs in one loop, in a thread of its own, and the
-fixture reaches that loop with :meth:`~ocpi_emsp.testing.contract.tools.ContractTools.call`, to open and to close the
-store in it. The other settings are class attributes of the two classes as well. For pytest's detailed failures, a
-conftest.py calls ``pytest.register_assert_rewrite("ocpi_emsp.testing.contract")`` before the import.
+A store with two drivers is tested twice, with ``mode = "sync"`` and ``mode = "async"``; one whose driver is bound to an
+event loop sets ``one_loop = True``: then a whole test runs in one loop, in its own thread, and the fixture uses
+:meth:`~ocpi_emsp.testing.contract.tools.ContractTools.call` to open and close the store in that loop. The other
+settings are class attributes of the two classes as well. For pytest's detailed failures, a conftest.py calls
+``pytest.register_assert_rewrite("ocpi_emsp.testing.contract")`` before the import.
 """
 
 from __future__ import annotations
@@ -82,12 +82,12 @@ __all__ = [
 
 
 class StoreContract(RecordRules, PageRules, ChargeRules, JournalRules, UsageRules, TransactionRules, PrefetchRules):
-    """The tests of a store. ``store`` is empty at the start of each."""
+    """The tests of a store. ``store`` is empty at the start of each test."""
 
     examples: ClassVar[int] = 30
     """Sequences of operations that are compared with a dict."""
     steps: ClassVar[int] = 30
-    """Operations of each."""
+    """Operations of each sequence."""
 
     def test_any_sequence_of_operations_matches_a_plain_dict(self, store: AnyStore) -> None:
         from ocpi_emsp.testing.contract.machine import compare  # only this test needs hypothesis

@@ -1,6 +1,6 @@
-"""The rules of a store that notifies of written commands (:class:`ocpi_emsp.ports.Announcing`).
+"""The rules of a store that announces written commands (:class:`ocpi_emsp.ports.Announcing`).
 
-Rules of this module: a notification is waited for, not for ever; a write that must not notify precedes one that must.
+Rules of this module: a notification is awaited, with a timeout; a write that must not notify precedes one that must.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TRIES = 100
 
 
 def command(uid: str, document: bytes = b"{}") -> Record:
-    """A command's record."""
+    """Return a command's record."""
     return record(Key(Kind.COMMAND, "NL", "TNM", uid), document)
 
 
@@ -35,12 +35,12 @@ class Heard:
 
     @property
     def said(self) -> list[str]:
-        """The notifications since the last clear."""
+        """Return the notifications since the last clear."""
         with self._changed:
             return list(self._said)
 
     def clear(self) -> None:
-        """Forget it."""
+        """Drop the notifications."""
         with self._changed:
             self._said.clear()
 
@@ -51,11 +51,11 @@ class Heard:
 
 
 class AnnouncingContract(ContractTools):
-    """The tests of a store that announces. ``store`` is empty at the start of each."""
+    """The tests of a store that announces. ``store`` is empty at the start of each test."""
 
     @pytest.fixture
     def other(self, store: AnyStore) -> AnyStore:
-        """Another store object on the same data, where there can be one."""
+        """Another store object on the same data, if possible."""
         return store
 
     def test_a_command_is_announced_to_every_listener(self, store: AnyStore, other: AnyStore) -> None:
@@ -87,7 +87,7 @@ class AnnouncingContract(ContractTools):
 
         async def work(tx: Transaction) -> None:
             await tx.put(command("undone"))
-            await tx.get(command("undone").key)  # a store that delays writes has sent it now
+            await tx.get(command("undone").key)  # by now a store that delays writes has sent it
             raise Undo
 
         with pytest.raises(Undo):
@@ -146,7 +146,7 @@ class AnnouncingContract(ContractTools):
         end_all(ends)
 
     def begun(self, store: AnyStore, heard: Heard, other: AnyStore) -> Callable[[], None]:
-        """Listen; returns once notifications arrive, and clears those received until then."""
+        """Start listening; return once notifications arrive, and clear those received until then."""
         end = announcing(store).announce(heard)
         for _ in range(_TRIES):
             self.put(other, command("marker"))
@@ -155,13 +155,13 @@ class AnnouncingContract(ContractTools):
         else:
             raise AssertionError("no notification arrives")
         self.put(other, command("begun"))
-        assert heard.hears("begun")  # in order: no marker comes after it
+        assert heard.hears("begun")  # in order: no marker arrives after it
         heard.clear()
         return end
 
 
 def announcing(store: AnyStore) -> Announcing:
-    """The store, which has to announce."""
+    """Return the store, which has to announce."""
     assert isinstance(store, Announcing)
     return store
 

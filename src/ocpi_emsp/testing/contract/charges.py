@@ -1,4 +1,4 @@
-"""The rules of finding CDRs and sessions by who charged where and when."""
+"""The rules of finding CDRs and sessions by driver, place and time of the charge."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What an eMSP on a store makes of many requests at once: nothing is lost, nothing is doubled, nothing moves back.
+"""An eMSP on a store with many requests at once: nothing is lost, nothing is doubled, nothing moves back.
 
 Rules of this module: everything goes through the public API (partners.py); the updates are drawn with a fixed seed,
-their order among the workers is the machine's.
+their order among the workers depends on the machine.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ def _cdr(cost: float = 4.5) -> Document:
 
 
 class ConcurrencyContract(ContractTools):
-    """The tests of an eMSP on a store. ``store`` is empty at the start of each."""
+    """The tests of an eMSP on a store. ``store`` is empty at the start of each test."""
 
     workers: ClassVar[int] = 32
     """Threads of a sync host, or tasks of an async one."""
     patches: ClassVar[int] = 4000
-    """Updates of EVSEs; a tenth of them is sent twice."""
+    """Updates of EVSEs; a tenth of them are sent twice."""
     at_once: ClassVar[int] = 50
-    """Times that one CDR is posted."""
+    """How often one CDR is posted at once."""
 
     @pytest.fixture
     def partner(self, store: AnyStore) -> Partner:

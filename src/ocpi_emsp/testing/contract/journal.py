@@ -1,4 +1,4 @@
-"""The rules of the journal: what is appended is stored, ordered, moved between topics, and settled."""
+"""The rules of the journal: entries are stored, ordered, moved between topics, and settled."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _owned(entry_id: str, country_code: str, party_id: str, topic: str = EVENT) 
 
 
 class JournalRules(ContractTools):
-    """Events to deliver, and what was refused."""
+    """Events to deliver, and rejections."""
 
     def test_an_entry_is_kept_as_it_was_appended(self, store: AnyStore) -> None:
         details = {
@@ -192,7 +192,7 @@ class JournalRules(ContractTools):
         assert self.journal(store, key=LOCATION) == [entry("1")]
 
     def test_what_is_due_is_found_where_a_store_finds_it(self, store: AnyStore) -> None:
-        """It may be dealt with now: it waits for nothing, its time has come, or a clock went back since."""
+        """Such an entry may be handled now: it waits for nothing, its time has come, or a clock went back since."""
         day, now = timedelta(days=1), BASE + timedelta(hours=1)
         moments = {"none": None, "past": BASE, "now": now, "ahead": now + timedelta(microseconds=1)}
         moments |= {"at the bound": now + day, "beyond": now + 2 * day, "parked": PARKED, "again": None}

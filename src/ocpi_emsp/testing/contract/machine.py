@@ -1,8 +1,9 @@
-"""Any sequence of operations, compared with a plain dict: Hypothesis draws it, and shrinks what it finds.
+"""Any sequence of operations, compared with a plain dict: Hypothesis draws it, and shrinks failures.
 
 Rules of this module:
-- a rule adds a step to the next transaction; ``commit`` and ``roll_back`` do its steps, on the store and on the model;
-- what a step reads is compared at once, what a transaction left is compared after it, all of it;
+- a rule adds a step to the next transaction; ``commit`` and ``roll_back`` execute its steps, on the store and on the
+  model;
+- what a step reads is compared at once; after a transaction the whole content is compared;
 - a store is emptied through its port before each example.
 """
 
@@ -42,19 +43,19 @@ _ALL = 1000
 
 @define
 class Model:
-    """What a store holds, in the order of the first put; inside a transaction, what it will hold."""
+    """The content of a store, in the order of the first put; inside a transaction, its future content."""
 
     records: dict[Key, Record] = field(factory=dict)
     numbers: dict[Key, tuple[int, int]] = field(factory=dict)
     """Sequence and revision of the records that the transaction found."""
     puts: dict[Key, int] = field(factory=dict)
-    """How often the transaction put a record."""
+    """How often the transaction put each record."""
     entries: dict[str, Entry] = field(factory=dict)
     places: dict[str, int] = field(factory=dict)
     """Sequences of the entries that the transaction found."""
 
     def begin(self) -> Model:
-        """The model of a transaction."""
+        """Return the model of a transaction."""
         return Model(dict(self.records), dict(self.numbers), {}, dict(self.entries), dict(self.places))
 
     def put(self, record: Record) -> None:
@@ -63,18 +64,18 @@ class Model:
         self.puts[record.key] = self.puts.get(record.key, 0) + 1
 
     def delete(self, key: Key) -> None:
-        """Remove; a location goes with its EVSEs."""
+        """Remove a record; a location with its EVSEs."""
         for gone in [key, *(each.key for each in self.children(key))]:
             self.records.pop(gone, None)
             self.numbers.pop(gone, None)
             self.puts.pop(gone, None)
 
     def children(self, key: Key) -> list[Record]:
-        """The EVSEs of a location."""
+        """Return the EVSEs of a location."""
         return [record for record in self.records.values() if _location(record.key) == key]
 
     def page(self, query: Query) -> list[Record]:
-        """Everything that a query selects."""
+        """Return everything that a query selects."""
         return [
             record
             for key, record in self.records.items()
@@ -90,7 +91,7 @@ class Model:
         ]
 
     def is_whole(self) -> bool:
-        """True if every EVSE has its location."""
+        """Return True if every EVSE has its location."""
         return all(key.kind != Kind.EVSE or _location(key) in self.records for key in self.records)
 
     def settle(self, entry_id: str) -> None:
@@ -99,7 +100,7 @@ class Model:
         self.places.pop(entry_id, None)
 
     def journal(self, topic: str, key: Key | None, owner: tuple[str, str] | None, after: int) -> list[Entry]:
-        """The entries of a topic that are selected."""
+        """Return the selected entries of a topic."""
         return [
             entry
             for entry in self.entries.values()
@@ -143,12 +144,12 @@ _KEYS = [
     Key(Kind.PUSHED, *_NL, "1", "OTHER"),
     Key(Kind.RESERVATION, *_NL, "1", "1"),
 ]
-"""Few, so that operations meet."""
+"""Few keys, so that operations conflict."""
 _keys = st.sampled_from(_KEYS)
 
 
 def _seldom(values: st.SearchStrategy[T]) -> st.SearchStrategy[T | None]:
-    """Mostly None: several selections at once leave nothing to compare."""
+    """Draw mostly None: several selections at once leave nothing to compare."""
     return st.one_of(st.none(), st.none(), st.none(), values)
 
 
@@ -165,7 +166,7 @@ def _records(draw: st.DrawFn) -> Record:
 @st.composite
 def _entries(draw: st.DrawFn) -> Entry:
     topic, (country_code, party_id) = draw(_topics), draw(_owners)
-    # An entry moves between the topics of events; what was refused or decided stays so.
+    # An entry may move between the topics of events; rejections and decisions stay in theirs.
     entry_id = draw(_some) if topic not in (AUTHORIZATION, REJECTION) else f"{topic} {draw(_some)}"
     return Entry(
         id=entry_id,
@@ -182,7 +183,7 @@ def _entries(draw: st.DrawFn) -> Entry:
 
 
 class Operations(RuleBasedStateMachine):
-    """The operations of a store; :func:`compare` says which."""
+    """The operations of a store; :func:`compare` runs them."""
 
     def __init__(self, contract: ContractTools, store: AnyStore) -> None:
         super().__init__()
@@ -392,7 +393,7 @@ class Operations(RuleBasedStateMachine):
 
 
 def _told(records: Iterable[Record]) -> list[tuple[Record, datetime | None, int, str]]:
-    """Records, with what does not make them differ."""
+    """Return records with their values that do not affect equality."""
     return [(record, record.missing_since, record.missed, record.correlation_id) for record in records]
 
 
@@ -401,7 +402,7 @@ def _small(key: Key) -> Key:
 
 
 def _nth(number: int | None, sequences: list[int]) -> int:
-    """The sequence with this number, the last one where there are fewer, or 0."""
+    """Return the sequence with this number, the last one if there are fewer, or 0."""
     return sequences[min(number, len(sequences) - 1)] if number is not None and sequences else 0
 
 
@@ -415,7 +416,7 @@ async def _clear(tx: Transaction) -> None:
 
 
 def compare(contract: ContractTools, store: AnyStore, *, examples: int, steps: int, **options: Any) -> None:
-    """Compare the store with the model; raises AssertionError with the shortest sequence in which they differ.
+    """Compare the store with the model. Raises AssertionError with the shortest sequence in which they differ.
 
     ``options`` are further settings of Hypothesis.
     """

@@ -1,4 +1,4 @@
-"""The rules of pages: what is selected, in which order, and that it stays stable under changes."""
+"""The rules of pages: what is selected, in which order, and stability under changes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ocpi_emsp.testing.contract.tools import BASE, LOCATION, ContractTools, evse
 
 
 def received(record: Record, second: float) -> Record:
-    """A record that was received so many seconds after BASE."""
+    """Return a record that was received that many seconds after BASE."""
     return evolve(record, received_at=BASE + timedelta(seconds=second))
 
 
 def _joined(records: Sequence[Record], limit: int, total: int) -> Documents:
-    """The documents of the first of these records."""
+    """Return the documents of the first of these records."""
     given = records[:limit]
     last = given[-1].sequence if given else 0
     return Documents(b",".join(each.document for each in given), last, len(records) > limit, total)
@@ -30,7 +30,7 @@ class PageRules(ContractTools):
     """Records of one kind, page by page."""
 
     def test_the_documents_of_a_page_are_those_of_its_records(self, store: AnyStore) -> None:
-        """A store that gives them joined gives the same bytes, and says where they end and whether others follow."""
+        """A store that joins documents returns the same bytes, and says where they end and whether others follow."""
         documents = [f'{{"n": {number}, "text": "\u00fc,\\\\"}}'.encode() for number in range(4)]
         self.put(store, *(evolve(token(f"T{n}", minute=n), document=each) for n, each in enumerate(documents)))
         self.put(store, token("OTHER", party_id="ABC"))
@@ -251,7 +251,7 @@ class PageRules(ContractTools):
             seen += ids(page)
             assert len(seen) < 20, "it does not end"
             after = page[-1].sequence
-            if len(seen) == 3:  # records change and are deleted, read ones and others, and one is added
+            if len(seen) == 3:  # records change and are deleted, read ones and unread ones, and one is added
                 self.put(store, session("S1", 99), session("S7", -99), session("new"))
                 self.run(store, lambda tx: tx.delete(session("S0").key))
         assert seen == [*(f"S{number}" for number in range(10)), "new"]

@@ -1,9 +1,9 @@
 """An eMSP on a store, and a CPO that is its partner: no network, many requests at once.
 
 Rules of this module:
-- requests go in through ``Emsp.handle`` and ``emsp.aio.handle``, as a server calls them: each worker is a thread of
-  the sync host, or a task in the loop of the async host;
-- the clock stands still, so that answers that are alike are equal.
+- requests are made through ``Emsp.handle`` and ``emsp.aio.handle``, as by a server: each worker is a thread of the sync
+  host, or a task in the loop of the async host;
+- the clock stands still, so that equal responses have equal bytes.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class StandingClock:
     """Always the same moment."""
 
     def now(self) -> datetime:
-        """NOW."""
+        """Return NOW."""
         return NOW
 
 
 @frozen
 class Answer:
-    """What a request was answered with."""
+    """The response to a request."""
 
     http_status: int
     status_code: int
@@ -54,7 +54,7 @@ class Answer:
 
     @classmethod
     def of(cls, response: Response) -> Answer:
-        """The answer, read."""
+        """Return the parsed response."""
         envelope = msgspec.json.decode(response.body)
         code, message = envelope["status_code"], str(envelope.get("status_message"))
         location = dict(response.headers).get("location")
@@ -68,21 +68,21 @@ class Answer:
 
 @define
 class Site:
-    """What the CPO serves during a handshake. A ``meeting`` holds its visitors until all have come."""
+    """The CPO's server during a handshake. A ``meeting`` holds its visitors until all have arrived."""
 
     meeting: threading.Barrier | None = None
     waiting: list[anyio.Event] = field(factory=list)
 
     def answer(self, request: http.Request) -> http.Response:
-        """For the sync host."""
+        """Answer for the sync host."""
         if self.meeting is not None and request.url.path.endswith("/versions"):
             self.meeting.wait(SECONDS)
         return self._page(request)
 
     async def answer_async(self, request: http.Request) -> http.Response:
-        """For the async host."""
+        """Answer for the async host."""
         if self.meeting is not None and request.url.path.endswith("/versions"):
-            # One loop resumes all of them together; a thread for each would resume some after others have ended.
+            # One loop resumes all of them together; one thread each would resume some after others have ended.
             self.waiting.append(come := anyio.Event())
             if len(self.waiting) == self.meeting.parties:
                 for each in self.waiting:
@@ -116,7 +116,7 @@ _UNLIMITED = Limits(
     ),
     credentials=CredentialLimits(concurrent_handshakes=100, concurrent_handshakes_of_a_party=100),
 )
-"""It is the store that is under load."""
+"""No limits: the test is about the load on the store."""
 
 
 @define
@@ -131,7 +131,7 @@ class Partner:
 
     @classmethod
     def of(cls, contract: ContractTools, store: AnyStore) -> Partner:
-        """A CPO that has token A."""
+        """Return a CPO that has token A."""
         site = Site()
         emsp = Emsp(
             country_code="IT",
@@ -160,18 +160,18 @@ class Partner:
         return self
 
     def request(self, method: str, path: str, body: Any = None, *, token: str | None = None) -> Request:
-        """A request; ``path`` is below /2.1.1, its ``*`` stands for the party."""
+        """Return a request; ``path`` is below /2.1.1, its ``*`` stands for the party."""
         content = b"" if body is None else body if isinstance(body, bytes) else encode(body)
         headers = {"authorization": f"Token {token or self.token}"}
         return Request(method, "/2.1.1/" + path.replace("*", "NL/TNM"), headers=headers, body=content)
 
     def send(self, request: Request) -> Answer:
-        """One request."""
+        """Send one request."""
         ((answer,),) = self.at_once([request])
         return answer
 
     def at_once(self, *queues: Sequence[Request]) -> list[list[Answer]]:
-        """The answers to every queue; queues are sent at the same time, the requests of one queue one by one."""
+        """Send all queues at the same time, the requests of each one by one; return the responses of every queue."""
         if is_async(self.contract):
             answers = self.contract.call(lambda: self._tasks(queues))
         else:
@@ -180,7 +180,7 @@ class Partner:
         return [[Answer.of(answer) for answer in each] for each in answers]
 
     def meeting(self, request: Request, *, times: int) -> list[list[Answer]]:
-        """The answers to a request of a handshake that is sent so often at once: all visit us before one ends."""
+        """Send a request of a handshake ``times`` times at once; all of them visit us before one ends."""
         self.site.meeting = threading.Barrier(times)
         try:
             return self.at_once(*[[request]] * times)
@@ -201,21 +201,21 @@ class Partner:
         return answers
 
     def knows(self, token: str) -> bool:
-        """True if a request with this token is served."""
+        """Return True if a request with this token is served."""
         answer = self.send(self.request("GET", "credentials", token=token))
         assert answer.http_status in (200, 401), answer
         return answer.http_status == 200
 
     def party(self) -> Party | None:
-        """What the eMSP stored of this CPO."""
+        """Return the party that the eMSP stored for this CPO."""
         found: Party | None = self.contract.run(self.store, lambda tx: find_party(tx, "NL", "TNM"))
         return found
 
     def tokens_stored(self) -> int:
-        """How many tokens belong to a party, by the store."""
+        """Return how many tokens belong to a party, according to the store."""
         return self.contract.records(self.store, Kind.CREDENTIAL).total
 
 
 def is_async(contract: ContractTools) -> bool:
-    """True if the contract is about async hosts."""
+    """Return True if the contract is for async hosts."""
     return contract.mode == "async"

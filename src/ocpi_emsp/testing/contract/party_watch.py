@@ -1,7 +1,7 @@
 """The rules of a store that watches parties (:class:`ocpi_emsp.ports.PartyWatching`).
 
-Rules of this module: what another store object committed may take a moment to be known, but is waited for by an event,
-where the store has one (:meth:`PartyWatchContract.settle`); what this one committed takes none.
+Rules of this module: commits of another store object may take a moment to become known, and are awaited by an event, if
+the store has one (:meth:`PartyWatchContract.settle`); its own commits take none.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ Read: TypeAlias = list[tuple[Key, Record | None]]
 
 
 class PartyWatchContract(ContractTools):
-    """The tests of a store that watches parties. ``store`` is empty at the start of each."""
+    """The tests of a store that watches parties. ``store`` is empty at the start of each test."""
 
     @pytest.fixture
     def other(self, store: AnyStore) -> AnyStore:
-        """Another store object on the same data, where there can be one."""
+        """Another store object on the same data, if possible."""
         return store
 
     def settle(self, store: AnyStore, other: AnyStore) -> None:
@@ -97,7 +97,7 @@ class PartyWatchContract(ContractTools):
 
         async def work(tx: Transaction) -> None:
             await tx.put(record(PARTY, _CHANGED))
-            await tx.get(PARTY)  # a store that delays writes has sent it now
+            await tx.get(PARTY)  # by now a store that delays writes has sent it
             raise Undo
 
         with pytest.raises(Undo):
@@ -109,7 +109,7 @@ class PartyWatchContract(ContractTools):
         self.put(store, record(PARTY), record(CREDENTIAL))
         watched = self.watched(store, other)
         read = [(key, self.get(store, key)) for key in (PARTY, CREDENTIAL)]
-        self.put(other, record(PARTY, _CHANGED))  # before it is remembered
+        self.put(other, record(PARTY, _CHANGED))  # before it is cached
         self.settle(store, other)
         assert not watching(store).is_unchanged(watched, read)
 
@@ -123,22 +123,22 @@ class PartyWatchContract(ContractTools):
         assert [each and each.document for _, each in read] == [_CHANGED, b"{}"]
 
     def read(self, store: AnyStore, other: AnyStore) -> tuple[object, Read]:
-        """What is watched, and the party and the credential, read after that."""
+        """Return the watched value, and the party and the credential, read after that."""
         watched = self.watched(store, other)
         return watched, [(key, self.get(store, key)) for key in (PARTY, CREDENTIAL)]
 
     def watched(self, store: AnyStore, other: AnyStore) -> object:
-        """What is read from now on is compared with this; waits for the store to know of changes."""
+        """Return the value to compare later reads with; waits until the store knows of changes."""
         for _ in range(_TRIES):
             watched = watching(store).watch_parties()
             if watched is not None:
-                self.settle(store, other)  # what was put before is no change of what is read now
+                self.settle(store, other)  # what was put before does not change later reads
                 return watching(store).watch_parties()
             threading.Event().wait(SECONDS / _TRIES)
         raise AssertionError("changes are not known")
 
 
 def watching(store: AnyStore) -> PartyWatching:
-    """The store, which has to watch parties."""
+    """Return the store, which has to watch parties."""
     assert isinstance(store, PartyWatching)
     return store

@@ -1,6 +1,6 @@
 """The rules of prefetch: it reads ahead and locks, and changes nothing of what is read or stored.
 
-Rules of this module: a store that has no ``prefetch`` passes, since its records are then read one by one.
+Rules of this module: a store without ``prefetch`` passes, since its records are then read one by one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ocpi_emsp.ports import AnyStore, Key, Kind, Record, Transaction, prefetch
 from ocpi_emsp.testing.contract.tools import LOCATION, SECONDS, ContractTools, Work, evse, ids, record, session
 
 _MANY = 70
-"""More than a store may ask for at once."""
+"""More than a store may request at once."""
 _NEW = LOCATION._replace(id="NEW")
 
 

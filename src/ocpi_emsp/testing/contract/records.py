@@ -1,6 +1,6 @@
 """The rules of get, put, delete and children.
 
-Rules of this module: a document is stored byte for byte or refused with InvalidObject; it is never altered.
+Rules of this module: a document is stored byte for byte or rejected with InvalidObject; it is never altered.
 """
 
 from __future__ import annotations
@@ -238,14 +238,14 @@ class RecordRules(ContractTools):
             assert [each.correlation_id for each in found] == ["", "c"]
 
     def found_in_lists(self, store: AnyStore) -> Iterator[Sequence[Record]]:
-        """The EVSEs of a location: as its children, and in pages of each kind of selection."""
+        """Yield the EVSEs of a location: as its children, and in pages of each kind of selection."""
         yield self.run(store, lambda tx: tx.children(LOCATION))
         queries: list[dict[str, Any]] = [{}, {"received_from": BASE}, {"country_code": "NL", "party_id": "TNM"}]
         for query in queries:
             yield self.records(store, Kind.EVSE, **query).records
 
     def missing(self, store: AnyStore, key: Key) -> tuple[datetime | None, int]:
-        """Since when a record is missing, and how often it was missed."""
+        """Return since when a record is missing, and how often it was missed."""
         found = self.got(store, key)
         return found.missing_since, found.missed
 
@@ -385,7 +385,9 @@ class RecordRules(ContractTools):
             assert self.page(store, date_to=moment) == ([], 0)
 
     def keep_or_refuse(self, store: AnyStore, wanted: Record) -> bool:
-        """Whether the store holds it; fails where it alters it, or refuses in another way than InvalidObject."""
+        """Return True if the store holds it; fail if it alters it, or rejects it with another error than
+        InvalidObject.
+        """
         usual = record(LOCATION._replace(id="usual"), minute=1)
         try:
             self.put(store, wanted)

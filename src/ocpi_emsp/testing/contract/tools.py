@@ -1,6 +1,6 @@
-"""What the contracts are written with: records to store, and transactions to run, in threads and loops.
+"""Tools of the contracts: records to store, and transactions to run, in threads and loops.
 
-Rules of this module: a piece of work is a transaction of its own; a document is a JSON text, as every store may demand.
+Rules of this module: a piece of work is a transaction of its own; a document is a JSON text, as a store may require.
 """
 
 from __future__ import annotations
@@ -42,60 +42,62 @@ Work: TypeAlias = Callable[[Transaction], Awaitable[Any]]
 BASE = datetime(2024, 1, 1, tzinfo=UTC)
 LOCATION = Key(Kind.LOCATION, "NL", "TNM", "LOC1")
 SECONDS = 30.0
-"""What anything here may take before it counts as hanging."""
+"""Seconds after which anything here counts as hanging."""
 
 
 class Undo(Exception):
-    """Ends a transaction that shall leave nothing."""
+    """Ends a transaction that must leave nothing."""
 
 
 def record(key: Key = LOCATION, document: bytes = b"{}", minute: float = 0) -> Record:
-    """A record, last updated so many minutes after BASE."""
+    """Return a record, last updated that many minutes after BASE."""
     moment = BASE + timedelta(minutes=minute)
     return Record(key, document, moment, moment + timedelta(seconds=1.5))
 
 
 def session(session_id: str, minute: float = 0, country_code: str = "NL", party_id: str = "TNM") -> Record:
-    """A session's record."""
+    """Return a session's record."""
     return record(Key(Kind.SESSION, country_code, party_id, session_id), minute=minute)
 
 
 def token(uid: str, minute: float = 0, country_code: str = "IT", party_id: str = "BEC") -> Record:
-    """A token's record."""
+    """Return a token's record."""
     return record(Key(Kind.TOKEN, country_code, party_id, uid, "RFID"), minute=minute)
 
 
 def pushed(uid: str, type_: str = "RFID", document: bytes = b"{}", party_id: str = "TNM") -> Record:
-    """The record of what a party has of a token."""
+    """Return the record of what a party has of a token."""
     return record(Key(Kind.PUSHED, "NL", party_id, uid, type_), document)
 
 
 def evse(uid: str, location: Key = LOCATION, document: bytes = b"{}") -> Record:
-    """An EVSE's record."""
+    """Return an EVSE's record."""
     return record(Key(Kind.EVSE, location.country_code, location.party_id, uid, location.id), document)
 
 
 def entry(entry_id: str, topic: str = EVENT, key: Key | None = LOCATION, **values: Any) -> Entry:
-    """An entry of the journal."""
+    """Return an entry of the journal."""
     return Entry(id=entry_id, topic=topic, name="LocationReceived", key=key, at=BASE, **values)
 
 
 def ids(records: Iterable[Record]) -> list[str]:
-    """The ids of records, in order."""
+    """Return the ids of records, in order."""
     return [each.key.id for each in records]
 
 
 class ContractTools:
-    """The store under test, and how it is used. The class attributes are settings of a subclass."""
+    """The store under test, and how it is used. The class attributes are settings for a subclass."""
 
     mode: ClassVar[Mode] = "sync"
     """The host that the store works for: with ``async`` a blocking store is called in worker threads."""
     one_loop: ClassVar[bool] = False
-    """Whether everything of a test runs in one event loop; otherwise each thread of a test has one of its own."""
+    """True if a whole test runs in one event loop; otherwise each thread of a test has its own."""
     in_pieces: ClassVar[bool] = True
-    """Whether a transaction of an async host is one piece of work, or each of its calls goes its own way."""
+    """True if a transaction of an async host is one piece of work; otherwise each of its calls is dispatched
+    separately.
+    """
     pause_seconds: ClassVar[float] = 0.2
-    """Seconds that a transaction leaves another one time to see what it must not see."""
+    """Seconds that a transaction gives another one to see what it must not see."""
 
     _portal: BlockingPortal | None = None
 
@@ -106,7 +108,7 @@ class ContractTools:
 
     @contextmanager
     def loop(self) -> Iterator[None]:
-        """The loop of a test, where everything runs in one."""
+        """The loop of a test that runs in one."""
         if not self.one_loop:
             yield
             return
@@ -124,11 +126,11 @@ class ContractTools:
         return self._portal.call(function) if self._portal is not None else anyio.run(function)
 
     def lifted(self, store: AnyStore) -> Store:
-        """The store as a flow has it."""
+        """Return the store as a flow uses it."""
         return lift_store(store, in_place) if self.mode == "sync" else store_in_pieces(store)
 
     def run(self, store: AnyStore, *works: Work, read_only: bool = False) -> Any:
-        """Do each piece of work in a transaction of its own; the result of the last."""
+        """Run each piece of work in its own transaction; return the result of the last."""
 
         async def scenario() -> Any:
             result = None
@@ -140,7 +142,7 @@ class ContractTools:
         return self._called(scenario)
 
     def recorded(self, store: AnyStore, work: Work) -> bool:
-        """Do it in a transaction that records what it read; False where the store has no such one."""
+        """Run it in a transaction that records what it reads; return False if the store has none."""
         opened = recorder(self.lifted(store))
         if opened is None:
             return False
@@ -153,7 +155,7 @@ class ContractTools:
         return True
 
     def repeated(self, store: AnyStore, work: Work) -> None:
-        """Do it in a transaction whose work is done again where it is lost, or in a usual one."""
+        """Run it in a transaction whose work is repeated if it is lost, or in a usual one."""
 
         async def scenario() -> None:
             async with repeatable(self.lifted(store)) as tx:
@@ -172,13 +174,13 @@ class ContractTools:
         return call
 
     def concurrently(self, *scenarios: Callable[[], object]) -> None:
-        """Do all of them at the same time; raises what one of them raises."""
+        """Run all of them at the same time; raise what one of them raises."""
         with ThreadPoolExecutor(len(scenarios)) as threads:
             for done in [threads.submit(scenario) for scenario in scenarios]:
                 done.result()
 
     async def pause(self, event: threading.Event) -> None:
-        """Wait for an event inside a transaction, but not longer than ``pause_seconds``: others may wait for us."""
+        """Wait for an event inside a transaction, at most ``pause_seconds``: others may wait for this transaction."""
         try:
             asyncio.get_running_loop()
         except RuntimeError:  # the transaction has a thread of its own
@@ -205,31 +207,31 @@ class ContractTools:
         self.run(store, work)
 
     def get(self, store: AnyStore, key: Key) -> Record | None:
-        """A record, read in a transaction of its own."""
+        """Return a record, read in its own transaction."""
         found: Record | None = self.run(store, lambda tx: tx.get(key))
         return found
 
     def got(self, store: AnyStore, key: Key = LOCATION) -> Record:
-        """A record that is there."""
+        """Return a record that exists."""
         found = self.get(store, key)
         assert found is not None, f"{key} is not there"
         return found
 
     def children(self, store: AnyStore, location: Key = LOCATION) -> list[str]:
-        """The EVSEs of a location, read in a transaction of its own."""
+        """Return the EVSEs of a location, read in its own transaction."""
         return ids(self.run(store, lambda tx: tx.children(location)))
 
     def records(self, store: AnyStore, kind: str = Kind.SESSION, **query: Any) -> Page:
-        """A page of one kind, read in a transaction of its own."""
+        """Return a page of one kind, read in its own transaction."""
         found: Page = self.run(store, lambda tx: tx.page(Query(kind=kind, **query)))
         return found
 
     def page(self, store: AnyStore, kind: str = Kind.SESSION, **query: Any) -> tuple[list[str], int]:
-        """Ids and total of a page of sessions, or of another kind."""
+        """Return ids and total of a page of sessions, or of another kind."""
         page = self.records(store, kind, **query)
         return ids(page.records), page.total
 
     def journal(self, store: AnyStore, topic: str = EVENT, **selection: Any) -> list[Entry]:
-        """Entries of the journal, read in a transaction of its own."""
+        """Return entries of the journal, read in its own transaction."""
         found: Sequence[Entry] = self.run(store, lambda tx: tx.entries(topic, **selection))
         return list(found)

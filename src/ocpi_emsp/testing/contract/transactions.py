@@ -1,7 +1,7 @@
-"""The rules of transactions: all or nothing, and one after the other where they meet.
+"""The rules of transactions: all or nothing, and one after the other if they conflict.
 
-Rules of this module: what may not happen is looked for while the other transaction is open for sure: it has set an
-event, and waits for another one that the looker sets, or for ``pause_seconds``.
+Rules of this module: what must not be visible is looked for while the other transaction is certainly open: it has set
+an event, and waits for another one that the observer sets, or for ``pause_seconds``.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class TransactionRules(ContractTools):
                 await tx.put(token(f"new {number}"))
                 await tx.put(evse(f"new {number}"))
                 await tx.append(entry(f"new {number}", key=evse(f"new {number}").key))
-                if number == 25:  # read in between: a store that collects what it writes has to write it now
+                if number == 25:  # read in between: a store that buffers writes has to write now
                     assert (await tx.page(Query(kind=Kind.TOKEN))).total == 28
                     assert len(await tx.children(LOCATION)) == 27
             await self._change_everything(tx)
@@ -309,7 +309,7 @@ class TransactionRules(ContractTools):
             await tx.put(session("never"))
             await tx.append(entry("never"))
             written.set()
-            await self.pause(ended)  # a reader that has to wait for us ends after us
+            await self.pause(ended)  # a reader that has to wait for this transaction ends after it
             raise Undo
 
         def writer() -> None:

@@ -1,4 +1,4 @@
-"""The rules of usage: how much each owner has. What bounds a partner counts on it."""
+"""The rules of usage: the amount that each owner stores. The bounds on partners depend on it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class UsageRules(ContractTools):
     """Records and entries, counted by owner."""
 
     def usage(self, store: AnyStore, name: str, owner: Owner | None = None) -> Mapping[Owner, Usage]:
-        """The usage, read in a transaction of its own."""
+        """Return the usage, read in its own transaction."""
         found: Mapping[Owner, Usage] = self.run(store, lambda tx: tx.usage(name, owner), read_only=True)
         return found
 

@@ -1,8 +1,8 @@
-"""A simulated CPO: the other side of every conversation of an eMSP, written from the OCPI 2.1.1 specification.
+"""A simulated CPO: the partner of an eMSP, written from the OCPI 2.1.1 specification.
 
 It shares no code with the library that it tests: documents are plain JSON, exact in their decimals, and every rule is
-taken from the specification's text (each module names its clauses). By default it obeys the specification; settings
-and `PRESETS` make it deviate as real partners do.
+taken from the specification's text (each module names its clauses). By default it obeys the specification; settings and
+`PRESETS` make it deviate as real partners do.
 
     async with SimulatedCpo(locations=3, page_limit=2) as cpo:      # in process: httpx2.ASGITransport(app=cpo.app)
         async with serving(cpo) as url:                             # over HTTP: ocpi_emsp.testing.cpo.server
@@ -13,8 +13,8 @@ and `PRESETS` make it deviate as real partners do.
             cpo.misbehave("ocpi-3000")                              # any of PRESETS, at run time; then
             cpo.behave()                                            # well again
 
-Generated ids: locations LOC1.., their EVSEs LOC1-E1.. with connector 1, sessions SES1.. (every fourth is ACTIVE),
-CDRs CDR1.., tariffs TAR1...
+Generated ids: locations LOC1.., their EVSEs LOC1-E1.. with connector 1, sessions SES1.. (every fourth is ACTIVE), CDRs
+CDR1.., tariffs TAR1...
 """
 
 from ocpi_emsp.testing.cpo.calls import TokenList, UnknownObjectError

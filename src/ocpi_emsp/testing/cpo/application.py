@@ -1,7 +1,7 @@
 """The ASGI application of the simulated CPO: below /control the control interface, everywhere else the CPO interface.
 
-Rules of this module: an answer that is sent piece by piece ends when the client goes away, when the CPO is closed, or
-when the server is stopped (`Streams.stop`); then no task is left. An answer that is cut, or ended like that, is not
+Rules of this module: a response that is sent piece by piece ends when the client disconnects, when the CPO is closed,
+or when the server is stopped (`Streams.stop`); then no task is left. A response that is cut, or ended so, is not
 completed: an ASGI server closes the connection, so the client sees it end before Content-Length or the last chunk.
 """
 
@@ -23,18 +23,18 @@ Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Streams:
-    """Sends answers, and can end those that are sent piece by piece."""
+    """Sends responses, and can end those that are sent piece by piece."""
 
     def __init__(self) -> None:
         self._running: set[anyio.CancelScope] = set()
 
     def stop(self) -> None:
-        """Ends what is being sent piece by piece. To be called in the event loop that sends it."""
+        """End the responses that are sent piece by piece. Call it in the event loop that sends them."""
         for running in self._running:
             running.cancel()
 
     async def send(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends an answer as ASGI messages."""
+        """Send a response as ASGI messages."""
         if answer.rest is None and not answer.cut:
             await Response(answer.body, answer.status, answer.headers)(scope, receive, send)
             return
@@ -52,24 +52,24 @@ async def _pieces(answer: Answer, running: anyio.CancelScope) -> AsyncIterator[b
     if answer.cut:
         yield answer.body[: len(answer.body) // 2]
         running.cancel()
-        await anyio.lowlevel.checkpoint()  # Ends here, so that the answer is never completed.
+        await anyio.lowlevel.checkpoint()  # Ends here, so that the response is never completed.
     yield answer.body
     for piece in answer.rest or ():
-        # Even without a pause: others must get a turn while a fast client reads.
+        # Even without a pause: other tasks must run while a fast client reads.
         await anyio.sleep(answer.pause)
         yield piece
 
 
 @frozen
 class Resource:
-    """An ASGI application that answers by a handler."""
+    """An ASGI application that answers with a handler."""
 
     handler: Handler
     streams: Streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        # A client that went away before its request was complete gets no answer.
+        # A client that disconnected before its request was complete gets no response.
         with contextlib.suppress(ClientDisconnect):
             await request.body()
             await self.streams.send(await self.handler(request), scope, receive, send)
@@ -78,7 +78,7 @@ class Resource:
 def application(
     routes: dict[str, Handler], unknown: Handler, streams: Streams, aclose: Callable[[], Awaitable[None]]
 ) -> Application:
-    """An ASGI application of handlers by path; `unknown` answers every other path.
+    """Return an ASGI application of handlers by path; `unknown` answers every other path.
 
     A trailing slash makes no difference. `aclose` is called when the server shuts down.
     """

@@ -1,9 +1,9 @@
-"""What the simulated CPO owns: locations, sessions, CDRs and tariffs, made when they are asked for.
+"""The simulated CPO's objects: locations, sessions, CDRs and tariffs, created on demand.
 
 Rules obeyed (OCPI 2.1.1, transport_and_format.md, "Pagination"): the sequence of objects does not change, and the
-oldest by creation comes first. `date_from` and `date_to` select by `last_updated` (mod_locations.md 2.1.1): after
-`date_from`, inclusive, and before `date_to`, exclusive, so that adjoining periods lose and repeat nothing.
-A changed EVSE or connector also updates its parents' `last_updated` (same place).
+oldest by creation comes first. `date_from` and `date_to` select by `last_updated` (mod_locations.md 2.1.1): from
+`date_from`, inclusive, to `date_to`, exclusive, so that adjoining periods lose and repeat nothing. A changed EVSE or
+connector also updates its parents' `last_updated` (same place).
 """
 
 from bisect import bisect_left
@@ -26,9 +26,9 @@ from ocpi_emsp.testing.cpo.wire import Document, encode, merge, parse_timestamp,
 
 @frozen(kw_only=True)
 class Generator:
-    """`count` documents with the ids `{prefix}1`, `{prefix}2` and so on; index 0 is the oldest.
+    """Generates `count` documents with the ids `{prefix}1`, `{prefix}2` and so on; index 0 is the oldest.
 
-    `write` is the JSON text of what `make` makes, where there is a faster way to it.
+    `write` returns the JSON text of what `make` returns, if there is a faster way to it.
     """
 
     prefix: str
@@ -41,8 +41,8 @@ class Generator:
 class Collection:
     """Documents of one kind, oldest first: the generated ones, as changed, and then those added.
 
-    A position numbers a document for good; only changed documents are stored in memory. A hidden document is unknown
-    until it is shown again.
+    A position identifies a document permanently; only changed documents are stored in memory. A hidden document is
+    unknown until it is shown again.
     """
 
     def __init__(self, generator: Generator, unlisted_share: Callable[[], float]) -> None:
@@ -54,17 +54,17 @@ class Collection:
         self._matches: dict[tuple[datetime | None, datetime | None, float], Sequence[int]] = {}
 
     def get(self, object_id: str) -> Document | None:
-        """A copy of the document, or None if it is not known."""
+        """Return a copy of the document, or None if it is unknown."""
         position = self._position(object_id)
         return None if position is None or not self._is_known(position) else self.document(position)
 
     def has(self, object_id: str) -> bool:
-        """Whether there is such a document, hidden or not."""
+        """Return True if there is such a document, hidden or not."""
         position = self._position(object_id)
         return position is not None and not self._is_removed(position)
 
     def put(self, object_id: str, document: Document) -> None:
-        """Adds or replaces a document; one without a readable `last_updated` counts as updated now."""
+        """Add or replace a document; one without a readable `last_updated` counts as updated now."""
         position = self._position(object_id)
         if position is None:
             position = self._added[object_id] = self._generator.count + len(self._added)
@@ -72,31 +72,31 @@ class Collection:
         self._change(position, deepcopy(document))
 
     def remove(self, object_id: str) -> None:
-        """Removes a document, if it is known."""
+        """Remove a document, if it is known."""
         position = self._position(object_id)
         if position is not None:
             self._change(position, None)
 
     def hide(self, what: Sequence[int] | Sequence[str]) -> None:
-        """Hides documents, named by id or by position. Raises `KeyError` for an id that was never known."""
+        """Hide documents, named by id or by position. Raises `KeyError` for an id that was never known."""
         self._hidden.update(self._positions(what))
         self._matches.clear()
 
     def show(self, what: Sequence[int] | Sequence[str] | None = None) -> None:
-        """Shows hidden documents again, all of them unless some are named. Raises `KeyError` like `hide`."""
+        """Show hidden documents again, all of them unless some are named. Raises `KeyError` like `hide`."""
         self._hidden.difference_update(list(self._hidden) if what is None else self._positions(what))
         self._matches.clear()
 
     def grow(self, count: int) -> None:
-        """Adds `count` documents at the end, made as if there had been more from the beginning."""
+        """Add `count` documents at the end, as if there had been more from the beginning."""
         for _ in range(count):
             index = self._generator.count + len(self._added)
             self.put(f"{self._generator.prefix}{index + 1}", self._generator.make(index))
 
     def matching(self, date_from: datetime | None, date_to: datetime | None) -> Sequence[int]:
-        """The positions of the documents that match the filters, in order.
+        """Return the positions of the documents that match the filters, in order.
 
-        Cached until the next change, as a crawl asks for them page by page.
+        Cached until the next change, as a crawl requests them page by page.
         """
         key = (date_from, date_to, self._unlisted_share())
         if key not in self._matches:
@@ -105,7 +105,7 @@ class Collection:
         return self._matches[key]
 
     def document(self, position: int) -> Document:
-        """A copy of the document at a position that is known."""
+        """Return a copy of the document at a known position."""
         if position in self._changed:
             document = deepcopy(self._changed[position][0])
             if document is None:
@@ -114,7 +114,7 @@ class Collection:
         return self._generator.make(position)
 
     def encoded(self, position: int) -> bytes:
-        """The JSON text of the document at a position that is known."""
+        """Return the JSON text of the document at a known position."""
         write = self._generator.write
         return encode(self.document(position)) if write is None or position in self._changed else write(position)
 
@@ -142,7 +142,7 @@ class Collection:
         return position in self._changed and self._changed[position][0] is None
 
     def _is_unlisted(self, position: int) -> bool:
-        """Whether it is one of the share of all documents that are not there, which are spread evenly."""
+        """Return True for the share of all documents that is not listed, spread evenly."""
         share = self._unlisted_share()
         return int((position + 1) * share) > int(position * share)
 
@@ -151,7 +151,7 @@ class Collection:
         self._matches.clear()
 
     def _find(self, date_from: datetime | None, date_to: datetime | None) -> Sequence[int]:
-        """Generated documents are in the order of their last_updated, so they need no look at each."""
+        """Return matching generated documents: they are ordered by last_updated, so not all have to be examined."""
         everything = range(self._generator.count)
         first = 0 if date_from is None else bisect_left(everything, date_from, key=self._generator.last_updated)
         end = len(everything)
@@ -176,7 +176,7 @@ def _last_updated(document: Document | None) -> datetime:
 
 
 _CHILDREN: Final = (("evses", "uid"), ("connectors", "id"))
-"""What a location holds, and what an EVSE holds: the field, and the field that identifies each of it."""
+"""The children of a location, and of an EVSE: the field, and the field that identifies each child."""
 
 
 class Catalogue:
@@ -194,7 +194,7 @@ class Catalogue:
         self.tariffs = self._collection("TAR", settings.tariffs, self._tariff, _moment)
 
     def collection(self, module: str) -> Collection:
-        """The collection that a ModuleID names. Raises `KeyError` for another module."""
+        """Return the collection of a ModuleID. Raises `KeyError` for another module."""
         return {
             "locations": self.locations,
             "sessions": self.sessions,
@@ -203,7 +203,7 @@ class Catalogue:
         }[module]
 
     def find(self, module: str, object_id: str, *child_ids: str) -> Document | None:
-        """An object, or the EVSE or connector of a location that `child_ids` name; None if it is not known."""
+        """Return an object, or the EVSE or connector of a location that `child_ids` name; None if it is unknown."""
         found = self.collection(module).get(object_id)
         for (children, key), child_id in zip(_CHILDREN, child_ids, strict=False):
             siblings = (found or {}).get(children) or []
@@ -211,7 +211,7 @@ class Catalogue:
         return found
 
     def put(self, module: str, document: Document, *parent_ids: str) -> None:
-        """Adds or replaces an object, or an EVSE or connector of known parents, which are updated with it."""
+        """Add or replace an object, or an EVSE or connector of known parents, which are updated with it."""
         if not parent_ids:
             self.collection(module).put(document["id"], document)
             return
@@ -224,10 +224,10 @@ class Catalogue:
             self.put(module, changed, *parent_ids[:-1])
 
     def change(self, module: str, changes: Document, *ids: str) -> None:
-        """Merges `changes` into an object, EVSE or connector, if it is known, and updates its parents."""
+        """Merge `changes` into an object, EVSE or connector, if it is known, and update its parents."""
         known = self.find(module, *ids)
         if known is not None:
-            # A change without `last_updated` was made at this moment.
+            # A change without `last_updated` happened now.
             self.put(module, merge(known, {"last_updated": timestamp(self._settings.now), **changes}), *ids[:-1])
 
     def _collection(
@@ -293,12 +293,12 @@ class Catalogue:
         return OVERCHARGES[kind](cdr) | {"last_updated": timestamp(_cdr_updated(index))}
 
     def _used_location(self, session_index: int) -> Document:
-        """Where a session takes place, with only the EVSE used."""
+        """Return the location of a session, with only the used EVSE."""
         at = self._location(session_index % max(self._settings.locations, 1), at_least=1)
         return samples.relevant(at, at["evses"][session_index % len(at["evses"])]["uid"])
 
     def _tariff_of(self, at: Document) -> Document | None:
-        """The tariff of the connector used, as it was generated."""
+        """Return the tariff of the used connector, as generated."""
         tariff_id = at["evses"][0]["connectors"][0].get("tariff_id")
         return self._tariff(int(tariff_id.removeprefix("TAR")) - 1) if tariff_id else None
 
@@ -307,12 +307,12 @@ _MODULES = {"LOC": "locations", "SES": "sessions", "CDR": "cdrs", "TAR": "tariff
 
 
 def _moment(index: int) -> datetime:
-    """When the document of this index was made, and a location or tariff last updated."""
+    """Return when the document of this index was created, and a location or tariff last updated."""
     return samples.BASE + timedelta(minutes=index)
 
 
 def _completed(index: int) -> int:
-    """The index of the n-th completed session."""
+    """Return the index of the n-th completed session."""
     return index // 3 * 4 + index % 3
 
 
@@ -325,7 +325,7 @@ def _cdr_updated(index: int) -> datetime:
 
 
 def _with_child(parent: Document, children: str, key: str, child: Document, now: datetime) -> Document:
-    """`parent` with one child added or replaced, both updated at the same time."""
+    """Return `parent` with one child added or replaced, both updated at the same time."""
     siblings = parent.get(children) or []
     known = any(each.get(key) == child[key] for each in siblings)
     kept = [child if each.get(key) == child[key] else each for each in siblings]

@@ -1,9 +1,9 @@
-"""Commands: the direct answer, and the result that is sent to the response_url later.
+"""Commands: the direct response, and the result that is sent to the response_url later.
 
-Rules obeyed (OCPI 2.1.1, mod_commands.md): the direct answer tells whether the CPO could send the request to the
-Charge Point; only after ACCEPTED follows a result, POSTed to the response_url of the request (2.1.1, 2.2.1).
-An unknown session is UNKNOWN_SESSION (4.1), an unknown location the status_code 2003 (status_codes.md).
-An unknown EVSE or connector of a known location is REJECTED, as 2.1.1 has no code of its own for it.
+Rules obeyed (OCPI 2.1.1, mod_commands.md): the direct response says whether the CPO could send the request to the
+Charge Point; only after ACCEPTED a result follows, POSTed to the response_url of the request (2.1.1, 2.2.1). An unknown
+session is UNKNOWN_SESSION (4.1), an unknown location the status_code 2003 (status_codes.md). An unknown EVSE or
+connector of a known location is REJECTED, as 2.1.1 has no code of its own for it.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ ACCEPTED = "ACCEPTED"
 
 @frozen(kw_only=True)
 class CommandResult:
-    """A result that was sent; `error` is why it did not arrive."""
+    """A result that was sent; `error` says why it did not arrive."""
 
     command: str
     response_url: str
@@ -42,13 +42,13 @@ class Tasks:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, work: Coroutine[None, None, None]) -> None:
-        """Runs `work` in the background of the running event loop."""
+        """Run `work` in the background of the running event loop."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def wait_idle(self) -> None:
-        """Returns when nothing runs any more; raises what a task raised."""
+        """Return when nothing runs any more; raise what a task raised."""
         while self._tasks:
             done, _ = await asyncio.wait(self._tasks)
             for task in done:
@@ -56,7 +56,7 @@ class Tasks:
                     task.result()
 
     async def cancel(self) -> None:
-        """Cancels what runs and waits for its end."""
+        """Cancel running tasks and wait for their end."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -64,7 +64,7 @@ class Tasks:
 
 
 class Commands:
-    """The commands endpoint; what happens at the Charge Point follows an ACCEPTED result."""
+    """The commands endpoint; the charge point's actions follow an ACCEPTED result."""
 
     def __init__(self, cpo: EmspCalls) -> None:
         self._cpo = cpo
@@ -72,7 +72,7 @@ class Commands:
         self.results: deque[CommandResult] = deque(maxlen=LOG_LENGTH)
 
     async def post(self, command: str, request: Request) -> Answer:
-        """Acknowledges a command and plans its result. Raises `RequestError` (2001 or 2003)."""
+        """Acknowledge a command and schedule its result. Raises `RequestError` (2001 or 2003)."""
         body = check(await request.document(), COMMANDS[command])
         acknowledgement = self._acknowledge(command, body)
         result = self._cpo.command_results.get(command, ACCEPTED)
@@ -81,7 +81,7 @@ class Commands:
         return self._failed(answer(self._cpo.now, self._response(acknowledgement)))
 
     async def _begin(self, command: str, body: Document, result: str) -> None:
-        """Sends the result, or plans it."""
+        """Send the result, or schedule it."""
         sending = self._send_result(command, body, result)
         if self._cpo.results == "first":
             await sending
@@ -89,7 +89,7 @@ class Commands:
             self.tasks.start(sending)
 
     def _failed(self, response: Answer) -> Answer:
-        """The direct answer, or what comes in its place. Raises `RequestError`."""
+        """Return the direct response, or its replacement. Raises `RequestError`."""
         match self._cpo.command_failure:
             case "html":
                 return Answer(status=502, body=HTML, headers={"content-type": "text/html"})
@@ -142,13 +142,13 @@ class Commands:
         await complete(self._cpo, session_id)
 
     def _next(self, result: str) -> str:
-        """What is sent after a result."""
+        """Return the result that is sent after another one."""
         if self._cpo.results == "twice":
             return result
         return "REJECTED" if result == ACCEPTED else ACCEPTED
 
     async def _deliver(self, command: str, url: str, result: str) -> bool:
-        """Sends a result once; whether there was an answer."""
+        """Send a result once; return whether there was a response."""
         sent = CommandResult(command=command, response_url=url, result=result)
         try:
             exchange = await self._cpo.outgoing.send("POST", url, body=self._request(result))

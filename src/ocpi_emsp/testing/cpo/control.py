@@ -1,4 +1,4 @@
-"""The control interface: lets another process, such as a demo, drive the simulated CPO. Not OCPI.
+"""The control interface, with which another process, such as a demo, drives the simulated CPO. Not OCPI.
 
 It needs no token, so it answers only to loopback addresses (and can be switched off: `control=False`). Below /control:
 
@@ -14,13 +14,13 @@ It needs no token, so it answers only to loopback addresses (and can be switched
                                                                             object; PATCH of these changes
     POST change {"module", "id", "changes", "evse_uid", "connector_id"}     {}; nothing is sent to the eMSP
     POST own {"module", "document"}               {}; adds or replaces an object
-    POST withdraw {"module", "ids"}               {}; the objects are not listed any more
-    POST restore {"module", "ids"}                {}; they are again, all of them without "ids"
+    POST withdraw {"module", "ids"}               {}; the objects are no longer listed
+    POST restore {"module", "ids"}                {}; they are listed again, all of them without "ids"
     POST misbehave {"preset", "deviations"}       {}; from now on, see presets.py and deviations.py
     POST behave                                   {}; from now on it obeys the specification
 
 Only `method` and `module` of a call are required; without "body" no body is sent. An error is HTTP 400 (the request),
-404 (also an object that is not known), 405, 409 (not registered, no such endpoint) or 502 (no answer from the eMSP)
+404 (also an unknown object), 405, 409 (not registered, no such endpoint) or 502 (no answer from the eMSP)
 with {"error"}.
 """
 
@@ -47,7 +47,7 @@ _PUSHES: Final[Mapping[tuple[str, int], Callable[..., Awaitable[Exchange]]]] = {
     ("tariffs", 1): RunningCpo.push_tariff,
     ("cdrs", 1): RunningCpo.post_cdr,
 }
-"""What sends an object, by its module and the number of its ids."""
+"""The method that sends an object, by its module and the number of its ids."""
 
 _PATCHES: Final[Mapping[tuple[str, int], Callable[..., Awaitable[Exchange]]]] = {
     ("locations", 1): RunningCpo.patch_location,
@@ -81,7 +81,7 @@ class Control:
         }
 
     async def answer(self, request: Request) -> Answer:
-        """The answer to a control request: plain JSON."""
+        """Return the response to a control request: plain JSON."""
         if not _is_loopback(request.client.host if request.client else None):
             return _error(403, "Control requests are accepted from this machine only")
         method, order = self._routes.get("/".join(request.ids), ("", None))
@@ -142,7 +142,7 @@ class Control:
         return exchange.to_json()
 
     async def _push(self, body: Document) -> Json:
-        """The object that is named, or what changes of it, as a real CPO would send it by itself."""
+        """Send the named object, or changes of it, as a real CPO would send it by itself."""
         ids = [_text(body, "id"), *(each for each in _children(body) if each is not None)]
         if "connector_id" in body and len(ids) < 3:
             raise RequestError(400, 2000, "Missing or not a string: evse_uid")
@@ -176,7 +176,9 @@ class Control:
             return self._outcome(error.exchanges, f"{error.status_code}: {error}")
 
     def _outcome(self, exchanges: Sequence[Exchange], error: str | None) -> Json:
-        """How a handshake ended; refused by the eMSP is not an error here, but seen in the last exchange."""
+        """Return how a handshake ended; a rejection by the eMSP is not an error here, but visible in the last
+        exchange.
+        """
         done = [each.to_json() for each in exchanges]
         return {"registered": self._cpo.registered, "error": error, "exchanges": done}
 
@@ -200,7 +202,7 @@ def _text(body: Document, name: str, default: str | None = None) -> str:
 
 
 def _children(body: Document) -> tuple[str | None, str | None]:
-    """The EVSE and the connector that are meant, None where the whole location is."""
+    """Return the EVSE and the connector that are meant, None for the whole location."""
     evse_uid, connector_id = (_text(body, name, default="") or None for name in ("evse_uid", "connector_id"))
     return evse_uid, connector_id
 

@@ -1,7 +1,7 @@
-"""How a simulated CPO can deviate from OCPI 2.1.1; every deviation is something that real partners do.
+"""How a simulated CPO can deviate from OCPI 2.1.1; real partners show every deviation.
 
-Rules of this module: the defaults obey the specification; a value is judged when it is set; `presets.py` names the
-sets of them that are worth a test, and docs/how-to/simulated-cpo.md says what a good client does with each.
+Rules of this module: the defaults obey the specification; a value is validated when it is set; `presets.py` names
+useful sets of deviations, and docs/how-to/simulated-cpo.md says what a good client does with each.
 """
 
 import re
@@ -52,7 +52,7 @@ LISTS: Final = ("locations", "sessions", "cdrs", "tariffs")
 """The modules that a CPO lists."""
 FOREIGN_ORIGIN: Final = "https://pages.example.com"
 BIGGEST_PAGE: Final = 100_000
-"""The objects on a page where `ignore_limit` is set."""
+"""The objects on a page if `ignore_limit` is set."""
 
 _NOT_NEGATIVE: Final[Any] = validators.ge(0)
 
@@ -256,5 +256,5 @@ DEVIATIONS: Final = tuple(each.name for each in fields(Deviations))
 
 
 def deviations_of(settings: Deviations) -> dict[str, Any]:
-    """The deviations that are set now, with those that are not."""
+    """Return the deviations that are currently set, including those at their default."""
     return {name: getattr(settings, name) for name in DEVIATIONS}

@@ -1,6 +1,6 @@
 """Documents as some partners write them: copies that deviate from the tables of OCPI 2.1.1 in a known way.
 
-Rules of this module: nothing is changed in place; which documents deviate follows from their position in the list.
+Rules of this module: nothing is changed in place; the position in the list determines which documents deviate.
 """
 
 import re
@@ -12,10 +12,10 @@ from ocpi_emsp.testing.cpo.settings import Settings
 from ocpi_emsp.testing.cpo.wire import Document, Json
 
 OTHER_PARTY: Final = ("BE", "XYZ")
-"""Who owns the objects of others that `foreign_owners` lists."""
+"""The owner of the foreign objects that `foreign_owners` lists."""
 
 HUB_OWNERS: Final = (("ES", "AAA"), ("FR", "BBB"), ("PT", "CCC"))
-"""Who owns what a hub lists."""
+"""The owners of the objects that a hub lists."""
 
 _ALPHA_2: Final = {"NLD": "NL", "BEL": "BE", "DEU": "DE", "FRA": "FR"}
 _ZULU: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -24,19 +24,19 @@ _REQUIRED: Final = {"locations": "coordinates", "sessions": "kwh", "cdrs": "char
 
 
 def listed(document: Document, module: str, position: int, settings: Settings) -> Document:
-    """`document` as it stands on a page; `position` is its place among all objects of the module, from 0."""
+    """Return `document` as listed on a page; `position` is its place among all objects of the module, from 0."""
     if settings.foreign_owners:
         document = owned(document, position, settings.country_code, settings.party_id)
     return bad(document, module, position) if settings.bad_objects else document
 
 
 def deviates(settings: Settings) -> bool:
-    """Whether `listed` changes anything."""
+    """Return True if `listed` changes anything."""
     return settings.foreign_owners or settings.bad_objects
 
 
 def rewritten(document: Document, module: str, settings: Settings) -> Document:
-    """`document` as this CPO has it."""
+    """Return `document` as this CPO writes it."""
     for name, rewrite in _REWRITES.items():
         if getattr(settings, name):
             document = rewrite(document, module)
@@ -44,14 +44,15 @@ def rewritten(document: Document, module: str, settings: Settings) -> Document:
 
 
 def are_rewritten(settings: Settings) -> bool:
-    """Whether `rewritten` changes anything."""
+    """Return True if `rewritten` changes anything."""
     return settings.hub_owners is not None or any(getattr(settings, name) for name in _REWRITES)
 
 
 def named_by_hub(document: Document, by: str) -> Document:
-    """As a hub lists it: the owner of a location stands in `operator.name`, or in the EVSE-IDs; also in its copies.
+    """Return the document as a hub lists it: a location, also as a copy, names its owner in `operator.name`, or in the
+    EVSE-IDs.
 
-    The locations are those of `HUB_OWNERS`, one after the other.
+    The locations belong to the `HUB_OWNERS` in turn.
     """
     if "location" in document:
         return {**document, "location": named_by_hub(document["location"], by)}
@@ -66,7 +67,7 @@ def named_by_hub(document: Document, by: str) -> Document:
 
 
 def faultily_copied(document: Document, _: str) -> Document:
-    """A session or CDR whose copy of the location has no city, and EVSEs without `status` and `last_updated`."""
+    """Return a session or CDR whose location copy has no city, and EVSEs without `status` and `last_updated`."""
     place = document.get("location")
     if place is None:
         return document
@@ -75,7 +76,9 @@ def faultily_copied(document: Document, _: str) -> Document:
 
 
 def newer(document: Document, module: str) -> Document:
-    """With the names of OCPI 2.2: a session has ids in place of its location, a cost has VAT beside it."""
+    """Return the document with names of OCPI 2.2: a session has ids in place of its location, a cost has VAT beside
+    it.
+    """
     if module not in ("sessions", "cdrs"):
         return document
     place = document["location"]
@@ -97,7 +100,9 @@ def newer(document: Document, module: str) -> Document:
 
 
 def half_empty(document: Document, module: str) -> Document:
-    """Without `last_updated`, with an optional object of nulls or an empty text, and one item in place of a list."""
+    """Return it without `last_updated`, with an optional object of nulls or an empty text, and one item in place of a
+    list.
+    """
     empty: dict[str, Document] = {
         "locations": {"operator": {"name": None, "website": None}, "facilities": "HOTEL"},
         "sessions": {"total_cost": ""},
@@ -108,7 +113,7 @@ def half_empty(document: Document, module: str) -> Document:
 
 
 def with_twins(document: Document, module: str) -> Document:
-    """A location of which the first EVSE stands twice, first with another status."""
+    """Return a location that lists its first EVSE twice, first with another status."""
     if module != "locations":
         return document
     first, *others = document["evses"]
@@ -116,7 +121,7 @@ def with_twins(document: Document, module: str) -> Document:
 
 
 def with_null_lists(document: Document, module: str) -> Document:
-    """With null for lists that may be empty: for those that a location has not, and for those of any other object."""
+    """Return it with null for lists that may be empty: missing ones of a location, and all of any other object."""
     if module != "locations":
         return document | dict.fromkeys(_LISTS[module])
     evses = [dict.fromkeys(_LISTS["evses"]) | evse for evse in document["evses"]]
@@ -134,19 +139,19 @@ _LISTS: Final[dict[str, tuple[str, ...]]] = {
 
 
 def with_null_members(document: Document, module: str) -> Document:
-    """A CDR with null for each optional member that it has not."""
+    """Return a CDR with null for each missing optional member."""
     absent = {"remark": None, "meter_id": None, "total_parking_time": None}
     return absent | document if module == "cdrs" else document
 
 
 def without_last_evse(document: Document, module: str) -> Document:
-    """A location of several EVSEs without the last one."""
+    """Return a location of several EVSEs without the last one."""
     evses = document["evses"] if module == "locations" else []
     return {**document, "evses": evses[:-1]} if len(evses) > 1 else document
 
 
 def with_upper_case_languages(value: Json, module: str) -> Json:
-    """With every `language` in upper case."""
+    """Return the value with every `language` in upper case."""
     if isinstance(value, list):
         return [with_upper_case_languages(each, module) for each in value]
     if not isinstance(value, dict):
@@ -156,7 +161,7 @@ def with_upper_case_languages(value: Json, module: str) -> Json:
 
 
 def with_untimed_periods(document: Document, module: str) -> Document:
-    """A CDR whose charging periods leave TIME out where they have another dimension."""
+    """Return a CDR whose charging periods omit TIME if they have another dimension."""
     if module != "cdrs":
         return document
     periods = []
@@ -171,7 +176,7 @@ def _without(document: Document, *names: str) -> Document:
 
 
 def owned(document: Document, position: int, country_code: str, party_id: str) -> Document:
-    """With the owner that 2.2 writes into objects: of three, one of another party, one of this, one without."""
+    """Return it with an owner as in 2.2: of three documents, one of another party, one of this, one without."""
     match position % 3:
         case 1:
             country_code, party_id = OTHER_PARTY
@@ -181,7 +186,9 @@ def owned(document: Document, position: int, country_code: str, party_id: str) -
 
 
 def bad(document: Document, module: str, position: int) -> Document:
-    """Of ten documents, the third has no id, the sixth lacks a required field, the ninth has a list for a time."""
+    """Return it broken: of ten documents, the third has no id, the sixth lacks a required field, the ninth has a list
+    for a time.
+    """
     match position % 10:
         case 2:
             return {name: value for name, value in document.items() if name != "id"}
@@ -193,10 +200,10 @@ def bad(document: Document, module: str, position: int) -> Document:
 
 
 def quirky(value: Json, name: str = "") -> Json:
-    """A copy of a document as some partners write it, all read from the specification's own examples.
+    """Return a copy of a document as some partners write it, following the specification's own examples.
 
-    `country` is alpha-2 (mod_cdrs.md 3.1), `floor_level` and `physical_reference` are integers
-    (mod_locations.md 2.2.3), `price` is a string (mod_cdrs.md 3.1), timestamps have no zone (types.md 1.2).
+    `country` is alpha-2 (mod_cdrs.md 3.1), `floor_level` and `physical_reference` are integers (mod_locations.md
+    2.2.3), `price` is a string (mod_cdrs.md 3.1), timestamps have no zone (types.md 1.2).
     """
     if isinstance(value, dict):
         return {key: quirky(inner, key) for key, inner in value.items()}
@@ -223,4 +230,4 @@ _REWRITES: Final[dict[str, Callable[[Document, str], Document]]] = {
     "upper_case_languages": with_upper_case_languages,
     "untimed_periods": with_untimed_periods,
 }
-"""By the deviation that asks for them."""
+"""The functions by the deviation that they implement."""

@@ -1,7 +1,7 @@
-"""Lists that fail: the answers of servers, proxies and networks that are not well.
+"""Lists that fail: the responses of broken servers, proxies and networks.
 
-Rules of this module: only lists fail, single objects do not; which request fails follows from counting the requests
-of each list (`failure_after`, `failure_every`, `failure_times`), so a test sees the same every time.
+Rules of this module: only lists fail, single objects do not; the requests of each list are counted to decide which fail
+(`failure_after`, `failure_every`, `failure_times`), so a test sees the same every time.
 
 `list_failure` is one of:
 
@@ -39,7 +39,7 @@ _BLANKS: Final = b" " * 65_536
 
 
 class Failures:
-    """Lets lists fail; counts their requests."""
+    """Makes lists fail; counts their requests."""
 
     def __init__(self, settings: Settings, registration: Registration) -> None:
         self._settings = settings
@@ -47,19 +47,19 @@ class Failures:
         self.clear()
 
     def clear(self) -> None:
-        """Begins to count anew, and accepts the rotated token again."""
+        """Restart counting, and accept the rotated token again."""
         self._asked = Counter[str]()
         self._failed = Counter[str]()
         self._times = deque[float]()
         self._rotated: str | None = None
 
     def check_token(self, token: str) -> None:
-        """Raises `RequestError` (401) for the token that was rotated away."""
+        """Raise `RequestError` (401) for the token that was rotated away."""
         if token == self._rotated:
             raise RequestError(401, 2000, "The token is unknown")
 
     def answer(self, module: str, request: Request, page: Callable[[], Answer]) -> Answer:
-        """The answer to the GET of a list: the page, or how it fails. Raises `RequestError`."""
+        """Return the response to the GET of a list: the page, or its failure. Raises `RequestError`."""
         failure = self._settings.list_failure
         if failure is None or module not in self._settings.failing_modules or not self._strikes(failure, module):
             return page()
@@ -98,7 +98,7 @@ class Failures:
         return True
 
     def _is_too_fast(self) -> bool:
-        """Whether too many requests were answered within the last second."""
+        """Return True if too many requests were answered within the last second."""
         now = self._settings.monotonic()
         while self._times and now - self._times[0] >= 1:
             self._times.popleft()
@@ -108,7 +108,7 @@ class Failures:
         return False
 
     def _rotates(self) -> bool:
-        """Once; after that it is the old token that is refused."""
+        """Rotate once; after that the old token is rejected."""
         if self._rotated is not None or self._asked.total() <= self._settings.failure_after:
             return False
         self._rotated = self._registration.server_token
@@ -132,7 +132,7 @@ class Failures:
         return RequestError(status, status_code, message, self._retry_after())
 
     def _retry_after(self) -> dict[str, str]:
-        """RFC 9110, 10.2.3: seconds, or an HTTP date."""
+        """Return the header of RFC 9110, 10.2.3: seconds, or an HTTP date."""
         seconds = self._settings.retry_after
         if seconds is None:
             return {}
@@ -142,18 +142,18 @@ class Failures:
 
 
 def _complete(page: Answer) -> Answer:
-    """A page with all its bytes in `body`."""
+    """Return a page with all its bytes in `body`."""
     return evolve(page, body=page.body + b"".join(page.rest or ()), rest=None)
 
 
 def _begun(page: Answer) -> Answer:
-    """A page that lacks only its last brace."""
+    """Return a page that only lacks its last brace."""
     whole = _complete(page)
     return evolve(whole, body=whole.body[:-1])
 
 
 def _padded(page: Answer, size: int) -> Answer:
-    """A page whose objects have a vendor field more, so that it has `size` bytes or a few more."""
+    """Return a page whose objects have an additional vendor field, so that it has at least `size` bytes."""
     objects = msgspec.json.decode(page.body, type=dict[str, msgspec.Raw])
     documents = msgspec.json.decode(objects.pop("data", b"[]"), type=list[msgspec.Raw])
     padding = max(0, size - len(page.body)) // max(1, len(documents))

@@ -1,8 +1,8 @@
-"""Which fields an eMSP's objects must have, and a check that names what is wrong.
+"""The required fields of an eMSP's objects, and a check that names the faults.
 
 The tables are those of OCPI 2.1.1: Credentials (credentials.md 2.1), BusinessDetails and Image (mod_locations.md 4.1,
-4.14), Token (mod_tokens.md 3.2), LocationReferences (mod_tokens.md 4.2) and the four command objects
-(mod_commands.md 3.2 to 3.5). A deviation is answered with status_code 2001 (status_codes.md).
+4.14), Token (mod_tokens.md 3.2), LocationReferences (mod_tokens.md 4.2) and the four command objects (mod_commands.md
+3.2 to 3.5). A deviation is answered with status_code 2001 (status_codes.md).
 """
 
 from collections.abc import Callable
@@ -130,7 +130,7 @@ COMMANDS: Final[dict[str, tuple[Field, ...]]] = {
 
 
 def problems(document: Json, fields: tuple[Field, ...], prefix: str = "") -> list[str]:
-    """What is wrong with `document` by the table `fields`, in words; empty if nothing is."""
+    """Return the faults of `document` by the table `fields`, in words; empty if there are none."""
     if not isinstance(document, dict):
         return [f"{prefix.rstrip('.') or 'The body'} is not an object"]
     return [text for field in fields for text in _problems_of(document, field, prefix)]
@@ -150,7 +150,7 @@ def _problems_of(document: Document, field: Field, prefix: str) -> list[str]:
 
 
 def absent(document: Json, fields: tuple[Field, ...], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """The paths of the members of the table that `document` and its objects do not have, not even as null."""
+    """Return the paths of the table's members that `document` and its objects lack, not even having null."""
     if not isinstance(document, dict):
         return []
     missing = [(*path, field.name) for field in fields if field.name not in document]
@@ -159,7 +159,7 @@ def absent(document: Json, fields: tuple[Field, ...], path: tuple[str, ...] = ()
 
 
 def check(document: Json, fields: tuple[Field, ...]) -> Document:
-    """`document`, if it is valid by the table `fields`. Raises `RequestError` (200, 2001) otherwise."""
+    """Return `document` if it is valid by the table `fields`. Raises `RequestError` (200, 2001) otherwise."""
     found = problems(document, fields)
     if found:
         raise RequestError(200, 2001, "; ".join(found))

@@ -15,7 +15,7 @@ from ocpi_emsp.testing.cpo.wire import Document, merge
 
 
 async def follow_command(cpo: EmspCalls, command: str, body: Document) -> str | None:
-    """Creates or completes the session that an executed command is about, and pushes it; the id of a created one."""
+    """Create or complete the session of an executed command, and push it; return the id of a created one."""
     if command == "START_SESSION":
         return await _start(cpo, body)
     if command == "STOP_SESSION":
@@ -40,7 +40,7 @@ async def _start(cpo: EmspCalls, body: Document) -> str | None:
 
 
 async def complete(cpo: EmspCalls, session_id: str) -> None:
-    """Ends a session that is charging, and posts its CDR; one that has ended stays as it is."""
+    """End a session that is charging, and post its CDR; one that has ended stays as it is."""
     session = cpo.catalogue.sessions.get(session_id)
     if session is None or session["status"] != "ACTIVE":
         return

@@ -38,7 +38,7 @@ class Handshake:
         self._outgoing = outgoing
 
     def credentials(self, token: str) -> Document:
-        """This CPO's credentials object, with the token that the eMSP shall present."""
+        """Return this CPO's credentials object, with the token that the eMSP is to present."""
         return {
             "token": f"{token}\n" if self._settings.token_line_break else token,
             "url": self._settings.versions_url,
@@ -50,7 +50,7 @@ class Handshake:
     # As receiver
 
     def methods(self) -> Mapping[str, Handler]:
-        """The methods of the credentials endpoint."""
+        """Return the methods of the credentials endpoint."""
         methods = {"GET": self._get, "POST": self._post, "PUT": self._put, "DELETE": self._delete}
         return methods | ({"PATCH": self._patch} if self._settings.accept_credentials_patch else {})
 
@@ -89,7 +89,7 @@ class Handshake:
         return RequestError(405, 2000, message, {"allow": allowed})
 
     async def _accept(self, body: Json, status: int) -> Answer:
-        """Accepts the eMSP's credentials: fetches its endpoints and answers with a new token."""
+        """Accept the eMSP's credentials: fetch its endpoints and answer with a new token."""
         emsp = check(body, CREDENTIALS)
         try:
             endpoints = await self._discover(emsp["url"], emsp["token"], [])
@@ -102,14 +102,14 @@ class Handshake:
     # As initiator
 
     async def register(self, versions_url: str, token_a: str) -> list[Exchange]:
-        """Registers at an eMSP; see `SimulatedCpo.register`."""
+        """Register at an eMSP; see `SimulatedCpo.register`."""
         exchanges: list[Exchange] = []
         endpoints = await self._discover(versions_url, token_a, exchanges)
         await self._offer("POST", endpoints, token_a, exchanges, ())
         return exchanges
 
     async def update(self, method: str, fields: Sequence[str]) -> list[Exchange]:
-        """Sends updated credentials with a new token; see `SimulatedCpo.update_credentials`."""
+        """Send updated credentials with a new token; see `SimulatedCpo.update_credentials`."""
         token, emsp = self._outgoing.token(), self._registration.emsp
         if emsp is None:
             raise NotRegisteredError("There is no registration with an eMSP")
@@ -124,7 +124,7 @@ class Handshake:
         return exchanges
 
     async def unregister(self) -> Exchange:
-        """Ends the registration with DELETE credentials; see `SimulatedCpo.unregister`."""
+        """End the registration with DELETE credentials; see `SimulatedCpo.unregister`."""
         exchange = await self._outgoing.send("DELETE", self._outgoing.url("credentials"))
         if exchange.ok:
             self._registration.forget()
@@ -138,7 +138,7 @@ class Handshake:
         exchanges: list[Exchange],
         fields: Sequence[str],
     ) -> None:
-        """Sends this CPO's credentials with a new token, which works while the eMSP answers and from then on."""
+        """Send this CPO's credentials with a new token, which works while the eMSP answers and from then on."""
         offered = self._registration.offered_token = new_token()
         body = self.credentials(offered)
         if fields:
@@ -166,7 +166,7 @@ class Handshake:
     # Both
 
     async def _discover(self, versions_url: str, token: str, exchanges: list[Exchange]) -> dict[str, str]:
-        """The other party's endpoints for 2.1.1, by ModuleID. Raises `HandshakeError`."""
+        """Return the other party's endpoints for 2.1.1, by ModuleID. Raises `HandshakeError`."""
         versions = await self._fetch(versions_url, token, exchanges)
         url = _version_url(versions)
         if url is None:
@@ -198,7 +198,7 @@ def _objects(value: Json) -> list[Document]:
 
 
 def _version_url(versions: Json) -> str | None:
-    """The URL of the details of 2.1.1 in a list of Version objects."""
+    """Return the URL of the details of 2.1.1 in a list of Version objects."""
     for version in _objects(versions):
         url = version.get("url")
         if version.get("version") == VERSION and isinstance(url, str):
@@ -207,7 +207,7 @@ def _version_url(versions: Json) -> str | None:
 
 
 def _endpoints(details: Json) -> dict[str, str]:
-    """The URLs by ModuleID in a version details object."""
+    """Return the URLs by ModuleID in a version details object."""
     listed = details.get("endpoints") if isinstance(details, dict) else None
     return {
         each["identifier"]: each["url"]

@@ -2,7 +2,8 @@
 
 Rules obeyed: the modules' tables of CPO interface methods (mod_*.md 2.1, version_information_endpoint.md,
 credentials.md 1); HTTP 401 for a missing or unknown token, 404 for an unknown resource, 405 with `Allow` for a method
-that the resource has not (status_codes.md; RFC 9110, 15.5.6). URLs are absolute. A trailing slash makes no difference.
+that the resource does not have (status_codes.md; RFC 9110, 15.5.6). URLs are absolute. A trailing slash makes no
+difference.
 
 TOKEN_A gives access to the versions and to the credentials only. Not in the specification, a courtesy: GET of a single
 session, CDR or tariff.
@@ -67,7 +68,7 @@ class Interface:
         self.received_tokens: deque[ReceivedToken] = deque(maxlen=LOG_LENGTH)
 
     def routes(self) -> dict[str, Handler]:
-        """The handler of every path; an answer is an OCPI envelope, except where `list_failure` says otherwise."""
+        """Return the handler of every path; a response is an OCPI envelope, unless `list_failure` says otherwise."""
         table: list[tuple[str, str, _Methods]] = [
             ("", "versions", _only("GET", self._get_versions)),
             ("", VERSION, _only("GET", self._get_details)),
@@ -87,11 +88,11 @@ class Interface:
         }
 
     async def unknown(self, request: Request) -> Answer:
-        """Answers a request for a path that is in no route."""
+        """Answer a request for a path without a route."""
         return await self._answer("", dict, request)
 
     async def _answer(self, module: str, methods: _Methods, request: Request) -> Answer:
-        """The answer of a resource; that of a functional `module` needs a registration."""
+        """Return the response of a resource; that of a functional `module` needs a registration."""
         token_format = "none"
         try:
             token = authenticate(request, self._cpo.registration, self._cpo)
@@ -122,7 +123,7 @@ class Interface:
         return methods[request.method]
 
     def _redirect(self, module: str, request: Request) -> Answer | None:
-        """The redirect to the one way of writing the URL of a functional module, or of what is below it."""
+        """Return the redirect to the only accepted spelling of a functional module's URL, or of a URL below it."""
         path = request.path.removesuffix("/")
         is_bare = path == f"{BASE_PATH}/{VERSION}/{path_of(module)}"
         if not (self._cpo.redirect_slashes and module) or request.path.endswith("/") == is_bare:
@@ -132,7 +133,7 @@ class Interface:
         return Answer(status=307, body=b"", headers={"location": location})
 
     async def _lacking(self, module: str, request: Request) -> Answer | None:
-        """How a framework refuses an object without all its members, where the CPO requires them."""
+        """Return a framework's rejection of an object without all its members, if the CPO requires them."""
         if not self._cpo.requires_members or request.method not in ("POST", "PUT"):
             return None
         name = request.path.removesuffix("/").rpartition("/")[2]
@@ -171,7 +172,7 @@ class Interface:
         return answer(self._cpo.now, {"version": VERSION, "endpoints": endpoints})
 
     def _in_both_roles(self, endpoint: Document) -> list[Document]:
-        """What this CPO serves in its role, and a URL of the other one, where nothing is served."""
+        """Return the endpoint in this CPO's role, and a URL for the other role, at which nothing is served."""
         module = endpoint["identifier"]
         if module == "credentials":
             return [endpoint]

@@ -22,7 +22,9 @@ from ocpi_emsp.testing.cpo.wire import Request
 
 
 def next_url(request: Request, settings: Settings, *, offset: int, limit: int, more: bool) -> str | None:
-    """The URL of the page after the one at `offset`; None where there is none. `more` is the truth."""
+    """Return the URL of the page after the one at `offset`; None if there is none. `more` is True if more objects
+    follow.
+    """
     following = offset + limit
     match settings.next_link:
         case "endless-pages" | "endless-empty":

@@ -4,7 +4,7 @@ Rules obeyed (OCPI 2.1.1, transport_and_format.md, "Pagination"): `offset` and `
 `Link` with rel="next" on every page but the last (links.py); `X-Total-Count` counts what matches without offset and
 limit; `X-Limit` is the upper limit of the page. `date_from` is required for sessions only (mod_sessions.md 2.1.1).
 
-How pages can deviate is listed in `deviations.py`. A page is written piece by piece, so a long one costs no memory.
+`deviations.py` lists how pages can deviate. A page is written piece by piece, so a long one costs no memory.
 """
 
 from collections import Counter
@@ -24,12 +24,12 @@ from ocpi_emsp.testing.cpo.settings import Settings
 from ocpi_emsp.testing.cpo.wire import Answer, Request, RequestError, answer, encode, parse_timestamp
 
 _PIECE: Final = 1000
-"""The objects that are written at once; a page of no more is not streamed."""
+"""Objects that are written at once; a page with no more than that is not streamed."""
 
 
 @frozen(kw_only=True)
 class Page:
-    """What was asked for: a part of all positions that match."""
+    """The requested part of all matching positions."""
 
     matching: Sequence[int]
     positions: Sequence[int]
@@ -38,7 +38,7 @@ class Page:
 
 
 class Lists:
-    """Answers the lists; knows which of them were asked for, because some deviations come only once."""
+    """Answers the lists; knows which were requested, because some deviations only occur once."""
 
     def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
         self._settings = settings
@@ -47,11 +47,11 @@ class Lists:
         self.requests: Counter[str] = Counter()
 
     def clear(self) -> None:
-        """Lets the deviations that come once come again."""
+        """Allow the deviations that occur once to occur again."""
         self._moved.clear()
 
     def get(self, module: str, request: Request) -> Answer:
-        """A page. Raises `RequestError` (200, 2001) for a parameter that is missing or wrong."""
+        """Return a page. Raises `RequestError` (200, 2001) for a parameter that is missing or wrong."""
         settings = self._settings
         collection = self._catalogue.collection(module)
         if module == "sessions" and settings.require_date_from and "date_from" not in request.query_params:
@@ -63,7 +63,7 @@ class Lists:
         return response
 
     def _move(self, module: str, collection: Collection, page: Page) -> None:
-        """Takes objects away or adds some while they are being listed: once, after the first page."""
+        """Remove or add objects while they are being listed: once, after the first page."""
         settings = self._settings
         if page.offset > 0 or module in self._moved or not (settings.shrinking or settings.growing):
             return

@@ -19,7 +19,7 @@ from ocpi_emsp.testing.cpo.wire import ABSENT, BYTE_ORDER_MARK, Absent, Document
 from ocpi_emsp.transports.library import http, library_of
 
 LOG_LENGTH: Final = 10_000
-"""How many entries each log holds, so that a simulator that runs for days stays small."""
+"""Entries that each log holds, so that a simulator that runs for days stays small."""
 
 
 class NotRegisteredError(Exception):
@@ -32,9 +32,9 @@ class EndpointMissingError(Exception):
 
 @frozen(kw_only=True)
 class Exchange:
-    """One HTTP request to the eMSP and its answer; never holds the Authorization header.
+    """One HTTP request to the eMSP and its response; never holds the Authorization header.
 
-    `request_body` is what was given (None for no body); `body` is the answer's JSON, None if it was not JSON.
+    `request_body` is the body as passed (None for no body); `body` is the response's JSON, None if it was not JSON.
     """
 
     method: str
@@ -58,12 +58,12 @@ class Exchange:
 
     @property
     def ok(self) -> bool:
-        """Whether both HTTP and OCPI report success."""
+        """True if both HTTP and OCPI report success."""
         code = self.status_code
         return 200 <= self.status < 300 and code is not None and 1000 <= code < 2000
 
     def to_json(self) -> Document:
-        """The exchange as a JSON object, for the control interface."""
+        """Return the exchange as a JSON object, for the control interface."""
         sent = self.request_body
         return self.summary() | {
             "request_body": sent.decode("utf-8", "replace") if isinstance(sent, bytes) else sent,
@@ -73,12 +73,12 @@ class Exchange:
         }
 
     def summary(self) -> Document:
-        """The request and both statuses of its answer."""
+        """Return the request and both statuses of its response."""
         return {"method": self.method, "url": self.url, "status": self.status, "status_code": self.status_code}
 
 
 def path_of(*segments: str) -> str:
-    """A path of percent-encoded segments."""
+    """Return a path of percent-encoded segments."""
     return "/".join(quote(segment, safe="") for segment in segments)
 
 
@@ -101,10 +101,10 @@ class Outgoing:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Exchange:
-        """Sends one request, with the token of the registration unless another is given.
+        """Send one request, with the token of the registration unless another is given.
 
         A body of `bytes` is sent as it is. Raises `NotRegisteredError` without a token and `HTTPError` of the HTTP
-        library without an answer.
+        library without a response.
         """
         sent = {"authorization": authorization(token or self.token(), self._settings)}
         if body is not ABSENT:
@@ -134,23 +134,25 @@ class Outgoing:
         return (BYTE_ORDER_MARK if self._settings.byte_order_mark else b"") + encode(body)
 
     def resolve(self, module: str, reference: str) -> str:
-        """The absolute URL of a link that the eMSP returned, such as the Location of a CDR."""
+        """Return the absolute URL of a link that the eMSP returned, such as the Location of a CDR."""
         return urljoin(self.url(module), reference)
 
     def token(self) -> str:
-        """The token for the eMSP. Raises `NotRegisteredError`."""
+        """Return the token for the eMSP. Raises `NotRegisteredError`."""
         if self._registration.client_token is None:
             raise NotRegisteredError("There is no registration with an eMSP")
         return self._registration.client_token
 
     async def aclose(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
 
     def url(self, module: str, path: str = "") -> str:
-        """The URL of a path below a module of the eMSP. Raises `NotRegisteredError` or `EndpointMissingError`."""
+        """Return the URL of a path below a module of the eMSP. Raises `NotRegisteredError` or
+        `EndpointMissingError`.
+        """
         self.token()
         if module.startswith(("http://", "https://")):
             url = module

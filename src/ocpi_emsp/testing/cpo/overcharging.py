@@ -1,9 +1,9 @@
-"""CDRs that cost too much, or whose amount cannot be known, one kind after the other.
+"""CDRs that cost too much, or whose amount cannot be determined, one kind after the other.
 
 Rules of this module:
-- each kind is one that real CPOs send, and changes nothing but what it is about; amounts exclude VAT and are rounded to
-  cents, each from the volumes and the tariff of the CDR itself;
-- nothing is changed in place; which kind a CDR is follows from its position in the list.
+- real CPOs send each kind, and it only changes what it is about; amounts exclude VAT and are rounded to cents, each
+  from the volumes and the tariff of the CDR itself;
+- nothing is changed in place; the position of a CDR in the list determines its kind.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,51 +20,55 @@ DUPLICATE: Final = "duplicate"
 _CENT: Final = Decimal("0.01")
 _TOO_MUCH: Final = Decimal("3.00")
 _RISE: Final = Decimal("0.20")
-"""By how much the price of a kWh rises, in a tariff that changes or is dearer than the published one."""
+"""How much the price of a kWh rises, in a tariff that changes or is more expensive than the published one."""
 _VAT: Final = Decimal("1.21")
 _WHOLE: Final = Decimal(1)
 
 
 def right(cdr: Document) -> Document:
-    """What its tariff says."""
+    """Return the CDR with the cost of its tariff."""
     return cdr
 
 
 def amount(cdr: Document) -> Document:
-    """3.00 more than its tariff says."""
+    """Return it with 3.00 more than its tariff gives."""
     return _costing(cdr, cdr["total_cost"] + _TOO_MUCH)
 
 
 def price_change(cdr: Document) -> Document:
-    """The price rises half an hour into the only period that charges; the total is that of an even division."""
+    """Return it with a price that rises half an hour into the only charging period; the total assumes an even
+    division.
+    """
     energy, parking = _costs(cdr)
     return _costing(_with_rise(cdr), energy + cdr["total_energy"] * _RISE / 2 + parking)
 
 
 def beyond_price_change(cdr: Document) -> Document:
-    """The same period, and 1.00 more than if all energy had been charged at the higher price."""
+    """Return it with the same period, and 1.00 more than if all energy had the higher price."""
     energy, parking = _costs(cdr)
     return _costing(_with_rise(cdr), energy + cdr["total_energy"] * _RISE + parking + 1)
 
 
 def vat(cdr: Document) -> Document:
-    """21 % VAT on top, where OCPI 2.1.1 has costs without VAT."""
+    """Return it with 21 % VAT on top, although costs in OCPI 2.1.1 exclude VAT."""
     return _costing(cdr, cdr["total_cost"] * _VAT)
 
 
 def cents(cdr: Document) -> Document:
-    """A total in cents."""
+    """Return it with a total in cents."""
     return _costing(cdr, cdr["total_cost"] * 100)
 
 
 def watt_hours(cdr: Document) -> Document:
-    """The price of a kWh taken for each Wh."""
+    """Return it with the price of a kWh charged for each Wh."""
     energy, parking = _costs(cdr)
     return _costing(cdr, energy * 1000 + parking)
 
 
 def price_per_block(cdr: Document) -> Document:
-    """The price of a kWh and of an hour taken for each block of step_size: 1 kWh, and 5 minutes of parking."""
+    """Return it with the prices of a kWh and an hour charged for each block of step_size: 1 kWh, and 5 minutes of
+    parking.
+    """
     energy_price, parking_price = samples.prices(_tariff(cdr))
     kwh = cdr["total_energy"].to_integral_value(ROUND_CEILING)
     blocks = (cdr["total_parking_time"] * 12).to_integral_value(ROUND_CEILING)
@@ -72,22 +76,24 @@ def price_per_block(cdr: Document) -> Document:
 
 
 def rounded_up(cdr: Document) -> Document:
-    """Each line rounded up to a whole unit of the currency."""
+    """Return it with each line rounded up to a whole unit of the currency."""
     return _costing(cdr, sum((cost.quantize(_WHOLE, ROUND_CEILING) for cost in _costs(cdr)), start=Decimal(0)))
 
 
 def dearer_tariff(cdr: Document) -> Document:
-    """The tariff of the connector, dearer by 0.20 a kWh than the one that was published, and a total that fits it."""
+    """Return it with the connector's tariff 0.20 a kWh more expensive than the published one, and a total that fits
+    it.
+    """
     return _costing(_with_prices(cdr, rise=_RISE), cdr["total_cost"] + cdr["total_energy"] * _RISE)
 
 
 def not_significant(cdr: Document) -> Document:
-    """A total of 0, and a remark that it is not significant."""
+    """Return it with a total of 0, and a remark that it is not significant."""
     return _costing(cdr, Decimal(0)) | {"remark": "[?] the total is not known yet"}
 
 
 def unreported_time(cdr: Document) -> Document:
-    """A price for TIME that no period reports, and half of what an hour of it would cost."""
+    """Return it with a price for TIME that no period reports, and half of what an hour of it would cost."""
     hourly: Document = {"type": "TIME", "price": Decimal("1.00"), "step_size": 1}
     periods = [
         {**period, "dimensions": [each for each in period["dimensions"] if each["type"] != "TIME"]}
@@ -100,17 +106,17 @@ def unreported_time(cdr: Document) -> Document:
 
 
 def credit(cdr: Document) -> Document:
-    """A credit, of a session that was never billed."""
+    """Return it as a credit for a session that was never billed."""
     return _costing(cdr, -cdr["total_cost"])
 
 
 def other_currency(cdr: Document) -> Document:
-    """A currency that its tariff has not."""
+    """Return it with another currency than that of its tariff."""
     return {**cdr, "currency": "SEK" if cdr["currency"] != "SEK" else "EUR"}
 
 
 def impossible_energy(cdr: Document) -> Document:
-    """Twenty times the energy, which its connector cannot deliver in the time."""
+    """Return it with twenty times the energy, which its connector cannot deliver in the time."""
     energy, parking = _costs(cdr)
     periods = [{**period, "dimensions": [_times_20(each) for each in period["dimensions"]]} for period in _periods(cdr)]
     return _costing(
@@ -119,7 +125,7 @@ def impossible_energy(cdr: Document) -> Document:
 
 
 def duplicate(cdr: Document) -> Document:
-    """The first CDR of all under another id; the catalogue gives it."""
+    """Return the first CDR of all under another id; the catalogue provides it."""
     return cdr
 
 
@@ -141,11 +147,11 @@ OVERCHARGES: Final[dict[str, Callable[[Document], Document]]] = {
     "impossible-energy": impossible_energy,
     DUPLICATE: duplicate,
 }
-"""Each kind of CDR by its name, in the order in which a list has them; the first is right."""
+"""Each kind of CDR by its name, in the order of a list; the first is right."""
 
 
 def kind_of(index: int, kinds: Sequence[str]) -> str:
-    """Which of the kinds the CDR at this position is."""
+    """Return the kind of the CDR at this position."""
     return kinds[index % len(kinds)] if kinds else "right"
 
 
@@ -164,7 +170,7 @@ def _tariff(cdr: Document) -> Document:
 
 
 def _costs(cdr: Document) -> tuple[Decimal, Decimal]:
-    """What its energy and its parking cost by the last element of its tariff, the one without restrictions."""
+    """Return the cost of its energy and its parking by the last element of its tariff, the one without restrictions."""
     energy_price, parking_price = samples.prices(_tariff(cdr))
     return cdr["total_energy"] * energy_price, cdr["total_parking_time"] * parking_price
 
@@ -174,7 +180,7 @@ def _costing(cdr: Document, total: Decimal) -> Document:
 
 
 def _with_prices(cdr: Document, *, rise: Decimal = Decimal(0), step_size: int = 1) -> Document:
-    """Its tariff with another price of energy, in blocks of so many Wh, in all elements."""
+    """Return its tariff with another price of energy, in blocks of `step_size` Wh, in all elements."""
     tariff = _tariff(cdr)
     elements = [
         {
@@ -190,7 +196,7 @@ def _with_prices(cdr: Document, *, rise: Decimal = Decimal(0), step_size: int = 
 
 
 def _with_rise(cdr: Document) -> Document:
-    """A tariff of which the price of energy rises half an hour after the session began, by the clock of its place."""
+    """Return its tariff with a price of energy that rises half an hour after the session began, in local time."""
     tariff = _tariff(cdr)
     began = parse_timestamp(cdr["start_date_time"]).astimezone(ZoneInfo(cdr["location"]["time_zone"]))
     risen = _with_prices({**cdr, "tariffs": [tariff]}, rise=_RISE)["tariffs"][0]["elements"][-1]

@@ -2,8 +2,8 @@
 
 cpo = SimulatedCpo(locations=5, page_limit=2, **PRESETS["loop"])
 
-Rules of this module: a preset sets only `Deviations`, never how much data there is nor how long a page is; each has a
-row in docs/how-to/simulated-cpo.md, and a test.
+Rules of this module: a preset only sets `Deviations`, never the amount of data or the page size; each has a row in
+docs/how-to/simulated-cpo.md, and a test.
 """
 
 from typing import Any, Final
@@ -118,7 +118,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
 
 
 def preset(name: str) -> dict[str, Any]:
-    """The arguments of a preset. Raises `ValueError`, which lists all names, for one that there is not."""
+    """Return the arguments of a preset. Raises `ValueError`, which lists all names, for an unknown one."""
     if name not in PRESETS:
         raise ValueError(f"invalid preset '{name}': expected one of {', '.join(PRESETS)}")
     return dict(PRESETS[name])

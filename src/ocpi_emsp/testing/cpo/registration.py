@@ -1,4 +1,4 @@
-"""What the simulated CPO knows about its connection with the eMSP: tokens and endpoints.
+"""The state of the simulated CPO's connection with the eMSP: tokens and endpoints.
 
 Rules obeyed (OCPI 2.1.1): TOKEN_A is given offline and becomes invalid once the registration is complete
 (credentials.md 3.1); a missing or unknown token is answered with HTTP 401 (transport_and_format.md, "Security and
@@ -17,14 +17,14 @@ _SCHEME = "Token "
 
 
 def new_token() -> str:
-    """A fresh random token, within the 64 characters of credentials.md 2.1."""
+    """Return a fresh random token, within the 64 characters of credentials.md 2.1."""
     made = secrets.token_urlsafe(32)
-    return f"_{made[1:]}" if made.startswith("-") else made  # a command would take it for an option
+    return f"_{made[1:]}" if made.startswith("-") else made  # a command would read it as an option
 
 
 @frozen
 class Invitation:
-    """What an eMSP needs to register: where, and with which token."""
+    """What an eMSP needs to register: the URL, and the token."""
 
     versions_url: str
     token_a: str = field(repr=False)
@@ -49,11 +49,11 @@ class Registration:
 
     @property
     def registered(self) -> bool:
-        """Whether a handshake has been completed and not been revoked."""
+        """True if a handshake was completed and not revoked."""
         return self.client_token is not None
 
     def complete(self, *, server_token: str, client_token: str, emsp: Document, endpoints: dict[str, str]) -> None:
-        """Stores the outcome of a handshake; the invitation's token stops working."""
+        """Store the outcome of a handshake; the invitation's token stops working."""
         self.invitation = None
         self.server_token = server_token
         self.client_token = client_token
@@ -61,13 +61,13 @@ class Registration:
         self.endpoints = endpoints
 
     def forget(self) -> None:
-        """Ends the registration: no token works any longer in either direction."""
+        """End the registration: no token works any longer in either direction."""
         self.server_token = self.offered_token = self.client_token = self.emsp = None
         self.endpoints = {}
 
 
 def authenticate(request: Request, registration: Registration, settings: Settings) -> str:
-    """The token that the request presents, decoded. Raises `RequestError` (401) if it is missing or unknown."""
+    """Return the token that the request presents, decoded. Raises `RequestError` (401) if it is missing or unknown."""
     header = request.headers.get("authorization", "")
     if not header.startswith(_SCHEME):
         raise RequestError(401, 2000, "The Authorization header is missing or not 'Token ...'")
@@ -82,7 +82,7 @@ def authenticate(request: Request, registration: Registration, settings: Setting
 
 
 def authorization(token: str, settings: Settings) -> str:
-    """The value of the Authorization header that presents `token` to the eMSP."""
+    """Return the value of the Authorization header that presents `token` to the eMSP."""
     if settings.token_line_break:
         token = f"{token}\n"  # as of `echo token | base64`
     written = base64.b64encode(token.encode()).decode() if settings.send_base64_token else token

@@ -1,6 +1,7 @@
-"""What a test or a demo does to a running CPO, and what it sees of it.
+"""Changes that a test or a demo makes to a running CPO, and what it can observe.
 
-Rules of this module: a change is not sent to the eMSP, which finds out when it asks; what is named must be known.
+Rules of this module: a change is not sent to the eMSP, which sees it with its next request; named objects must be
+known.
 """
 
 from collections import Counter
@@ -41,7 +42,7 @@ class RunningCpo(EmspCalls):
 
     @property
     def registered(self) -> bool:
-        """Whether the CPO and an eMSP are registered with each other."""
+        """True if the CPO and an eMSP are registered with each other."""
         return self.registration.registered
 
     @property
@@ -70,36 +71,36 @@ class RunningCpo(EmspCalls):
         return self._commands.results
 
     async def wait_idle(self) -> None:
-        """Returns once every pending command result has been sent (and what follows from it)."""
+        """Return once every pending command result has been sent (and its consequences)."""
         await self._commands.tasks.wait_idle()
 
     # Handshakes
 
     def invite(self) -> Invitation:
-        """What to hand to an eMSP; the same until it is used, then a fresh one."""
+        """Return what to hand to an eMSP; the same until it is used, then a fresh one."""
         if self.registration.invitation is None:
             self.registration.invitation = new_token()
         return Invitation(self.versions_url, self.registration.invitation)
 
     async def register(self, versions_url: str, token_a: str) -> list[Exchange]:
-        """Registers at an eMSP with the token that it gave: versions, details of 2.1.1, POST credentials.
+        """Register at an eMSP with the token that it gave: versions, details of 2.1.1, POST credentials.
 
-        Returns every exchange; if the last one is not `ok`, the eMSP refused. Raises `HandshakeError` if the POST
-        could not be sent or was answered without credentials, and `HTTPError` of the HTTP library if it got no answer.
+        Returns every exchange; if the last one is not `ok`, the eMSP refused. Raises `HandshakeError` if the POST could
+        not be sent or its response had no credentials, and `HTTPError` of the HTTP library if there was no response.
         """
         return await self._handshake.register(versions_url, token_a)
 
     async def update_credentials(self, method: str = "PUT", *, fields: Sequence[str] = ()) -> list[Exchange]:
-        """Fetches the eMSP's endpoints again and sends it a new token (all credentials, or only `fields`).
+        """Fetch the eMSP's endpoints again and send it a new token (all credentials, or only `fields`).
 
-        `method` is PUT, or PATCH, which the specification has not (credentials.md 1).
+        `method` is PUT, or PATCH, which the specification does not have (credentials.md 1).
 
         Returns and raises like `register`; also raises `NotRegisteredError`.
         """
         return await self._handshake.update(method, fields)
 
     async def unregister(self) -> Exchange:
-        """DELETE credentials; if the eMSP agrees, all tokens are forgotten. Raises `NotRegisteredError`."""
+        """DELETE the credentials; if the eMSP agrees, all tokens are deleted. Raises `NotRegisteredError`."""
         return await self._handshake.unregister()
 
     # Objects
@@ -113,26 +114,26 @@ class RunningCpo(EmspCalls):
         evse_uid: str | None = None,
         connector_id: str | None = None,
     ) -> None:
-        """Merges `changes` into an object, or into an EVSE or connector of a location; a `null` removes a field.
+        """Merge `changes` into an object, or into an EVSE or connector of a location; a `null` removes a field.
 
         Its `last_updated` (and that of its parents) becomes now, unless `changes` has one, so the next list from an
-        earlier date_from has it. Raises `UnknownObjectError`.
+        earlier date_from includes it. Raises `UnknownObjectError`.
         """
         ids = [each for each in (object_id, evse_uid, connector_id) if each is not None]
         self.known(module, *ids)
         self.catalogue.change(module, changes, *ids)
 
     def own(self, module: str, document: Document) -> None:
-        """Adds or replaces an object, by its `id`."""
+        """Add or replace an object, by its `id`."""
         self.catalogue.put(module, document)
 
     def withdraw(self, module: str, *object_ids: str) -> None:
-        """Objects are no longer listed, nor known at all, until `restore`. Raises `UnknownObjectError`."""
+        """Make objects unknown and unlisted, until `restore`. Raises `UnknownObjectError`."""
         self._require(module, object_ids)
         self.catalogue.collection(module).hide(object_ids)
 
     def restore(self, module: str, *object_ids: str) -> None:
-        """Withdrawn objects are there again as they were; all that are away unless some are named.
+        """Restore withdrawn objects unchanged; all of them unless some are named.
 
         Raises `UnknownObjectError`.
         """
@@ -142,11 +143,10 @@ class RunningCpo(EmspCalls):
     # Deviations
 
     def misbehave(self, preset: str | None = None, **deviations: Any) -> None:
-        """From now on the CPO deviates like this preset, with these deviations beside it, and in no other way.
+        """Deviate from now on exactly like this preset, with these deviations added.
 
-        What it was made with ends, too. Counting for failures begins anew. Raises `ValueError` for an unknown preset
-        or a value that cannot be, `TypeError` for an unknown deviation or a value of a wrong type; then nothing has
-        changed.
+        Initial deviations end, too. Counting for failures restarts. Raises `ValueError` for an unknown preset or an
+        impossible value, `TypeError` for an unknown deviation or a value of a wrong type; then nothing has changed.
         """
         settings = (settings_of(preset) if preset is not None else {}) | deviations
         unknown = sorted(settings.keys() - set(DEVIATIONS))
@@ -162,18 +162,18 @@ class RunningCpo(EmspCalls):
         self._interface.lists.clear()
 
     def behave(self) -> None:
-        """From now on the CPO obeys the specification. Objects that were withdrawn, vanished or added stay so."""
+        """Obey the specification from now on. Objects that were withdrawn, vanished or added stay so."""
         self.misbehave()
 
     @property
     def deviating(self) -> dict[str, Any]:
-        """The deviations that are set, as far as JSON can hold them."""
+        """The deviations that are set, as far as JSON can represent them."""
         deviations = {name: value for name, value in deviations_of(self).items() if not callable(value)}
         return {name: value for name, value in deviations.items() if value != getattr(_NONE, name)}
 
     @property
     def list_requests(self) -> Mapping[str, int]:
-        """How many requests of lists were received, by module; failed ones count."""
+        """The number of received list requests, by module; failed ones count."""
         return Counter(self._interface.lists.requests)
 
     def _set(self, deviations: Mapping[str, Any]) -> None:

@@ -31,7 +31,7 @@ _FOUR_DECIMALS: Final = Decimal("0.0001")
 
 @frozen
 class Place:
-    """A place to put a location at; coordinates in millionths of a degree."""
+    """A place for a location; coordinates in millionths of a degree."""
 
     city: str
     postal_code: str
@@ -71,7 +71,7 @@ def _degrees(millionths: int) -> str:
 
 
 def coordinates(place: Place, index: int) -> Document:
-    """Near the place, another point for every index."""
+    """Return coordinates near the place, another point for every index."""
     north, east = divmod(index % 10_000, 100)
     return {
         "latitude": _degrees(place.latitude + 250 * north),
@@ -80,7 +80,7 @@ def coordinates(place: Place, index: int) -> Document:
 
 
 def _weekdays() -> Document:
-    """Regular hours without `twentyfourseven`: the table says one of the two (mod_locations.md 4.13)."""
+    """Return regular hours without `twentyfourseven`: the table allows one of the two (mod_locations.md 4.13)."""
     days = [{"weekday": day, "period_begin": "08:00", "period_end": "20:00"} for day in range(1, 6)]
     return {"regular_hours": days}
 
@@ -88,7 +88,7 @@ def _weekdays() -> Document:
 def connector(
     connector_id: str = "1", *, index: int = 0, tariff_id: str | None = "TAR1", last_updated: datetime = BASE
 ) -> Document:
-    """A Connector: 22 kW AC for an even index, 50 kW DC for an odd one."""
+    """Return a Connector: 22 kW AC for an even index, 50 kW DC for an odd one."""
     direct = index % 2 == 1
     document: Document = {
         "id": connector_id,
@@ -112,7 +112,7 @@ def evse(
     tariff_id: str | None = "TAR1",
     last_updated: datetime = BASE,
 ) -> Document:
-    """An EVSE with one connector; its status depends on `index` unless given."""
+    """Return an EVSE with one connector; its status depends on `index` unless given."""
     return {
         "uid": uid,
         "evse_id": evse_id,
@@ -137,7 +137,7 @@ def location(
     tariff_ids: Sequence[str] = ("TAR1",),
     last_updated: datetime = BASE,
 ) -> Document:
-    """A Location with `evses` EVSEs, named `{location_id}-E1` and so on."""
+    """Return a Location with `evses` EVSEs, named `{location_id}-E1` and so on."""
     places = PLACES.get(country_code, PLACES["NL"])
     place = places[index % len(places)]
     return {
@@ -177,7 +177,7 @@ def location(
 
 
 def relevant(at: Document, evse_uid: str | None = None) -> Document:
-    """The location `at` with only one EVSE (the first unless given) and its first connector."""
+    """Return the location `at` with only one EVSE (the first unless given) and its first connector."""
     used = next(each for each in at["evses"] if evse_uid is None or each["uid"] == evse_uid)
     return at | {"evses": [used | {"connectors": used["connectors"][:1]}]}
 
@@ -190,7 +190,7 @@ def tariff(
     parking_price: Decimal = PARKING_PRICE,
     last_updated: datetime = BASE,
 ) -> Document:
-    """A Tariff: a price per kWh and one per hour of parking; dearer from 150 kW upwards."""
+    """Return a Tariff: a price per kWh and one per hour of parking; higher from 150 kW upwards."""
     energy = {"type": "ENERGY", "price": energy_price, "step_size": 1}
     parking = {"type": "PARKING_TIME", "price": parking_price, "step_size": 300}
     fast = {"type": "ENERGY", "price": energy_price + Decimal("0.20"), "step_size": 1}
@@ -209,7 +209,7 @@ def tariff(
 
 
 def prices(of: Document | None) -> tuple[Decimal, Decimal]:
-    """The prices of energy and parking in the last element, the one without restrictions."""
+    """Return the prices of energy and parking in the last element, the one without restrictions."""
     if of is None:
         return ENERGY_PRICE, PARKING_PRICE
     prices = {part["type"]: Decimal(part["price"]) for part in of["elements"][-1]["price_components"]}
@@ -231,7 +231,7 @@ def session(
     tariff: Document | None = None,
     status: str = "COMPLETED",
 ) -> Document:
-    """A Session: an hour of charging and, when COMPLETED, a quarter of an hour of parking after it.
+    """Return a Session: an hour of charging and, when COMPLETED, a quarter of an hour of parking after it.
 
     `at` is the location with only the EVSE used (see `relevant`); the costs follow `tariff`.
     """
@@ -260,7 +260,7 @@ def session(
 
 
 def started_session(session_id: str, *, at: Document, auth_id: str, start: datetime) -> Document:
-    """An ACTIVE Session that has just begun: nothing charged yet, no price yet."""
+    """Return an ACTIVE Session that has just begun: nothing charged yet, no price yet."""
     document = session(session_id, at=at, auth_id=auth_id, auth_method="AUTH_REQUEST", start=start)
     for name in ("end_datetime", "total_cost", "charging_periods"):
         del document[name]
@@ -268,7 +268,7 @@ def started_session(session_id: str, *, at: Document, auth_id: str, start: datet
 
 
 def completion(of: Document, *, now: datetime) -> Document:
-    """The changes that complete an ACTIVE session: one charging period, 5 kWh if nothing was measured yet."""
+    """Return the changes that complete an ACTIVE session: one charging period, 5 kWh if nothing was measured yet."""
     kwh = of["kwh"] or Decimal("5.0000")
     start, stop = parse_timestamp(of["start_datetime"]), parse_timestamp(of["last_updated"]) if of["kwh"] else now
     return {
@@ -289,7 +289,7 @@ def _period(start: datetime, **volumes: Decimal) -> Document:
 def cdr(
     cdr_id: str = "CDR1", *, of: Document | None = None, tariffs: Sequence[Document] = (), remark: str = ""
 ) -> Document:
-    """The CDR of a completed session `of`, made five minutes after the session ended."""
+    """Return the CDR of a completed session `of`, created five minutes after the session ended."""
     ended = session() if of is None else of
     start, stop = parse_timestamp(ended["start_datetime"]), parse_timestamp(ended["end_datetime"])
     document: Document = {
@@ -331,7 +331,7 @@ def token(
     whitelist: str = "ALLOWED",
     last_updated: datetime = BASE,
 ) -> Document:
-    """A Token, as an eMSP sends it."""
+    """Return a Token, as an eMSP sends it."""
     return {
         "uid": uid,
         "type": "RFID",

@@ -1,6 +1,6 @@
 """Serves a simulated CPO over HTTP with uvicorn, which only this module imports.
 
-The socket is bound and listening before uvicorn gets it, so port 0 yields the port that was really bound.
+The socket is bound and listening before uvicorn gets it, so with port 0 the actual port is known.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from ocpi_emsp.testing.cpo.simulated import SimulatedCpo
 from ocpi_emsp.testing.cpo.wire import encode
 
 SHUTDOWN_SECONDS: Final = 2
-"""How long a shutdown waits for requests that are being answered."""
+"""Seconds that a shutdown waits for requests in progress."""
 
 
 @frozen
 class Ready:
-    """Where a served CPO can be reached, and the token of its invitation."""
+    """The address of a served CPO, and the token of its invitation."""
 
     versions_url: str
     token_a: str
@@ -32,7 +32,7 @@ class Ready:
 
 
 def print_ready(ready: Ready) -> None:
-    """Prints one JSON line on stdout."""
+    """Print one JSON line on stdout."""
     sys.stdout.write(encode(asdict(ready)).decode() + "\n")
     sys.stdout.flush()
 
@@ -43,10 +43,10 @@ def run(
     cpo: SimulatedCpo | None = None,
     on_ready: Callable[[Ready], None] = print_ready,
 ) -> None:
-    """Serves `cpo` until SIGTERM or SIGINT, and then returns.
+    """Serve `cpo` until SIGTERM or SIGINT.
 
-    Port 0 is a free port. `cpo.url` is set to the address; `on_ready` is called once when requests are answered,
-    and prints the JSON line {"versions_url", "token_a", "control_url"} unless another function is given.
+    Port 0 is a free port. `cpo.url` is set to the address; `on_ready` is called once when requests are answered, and
+    prints the JSON line {"versions_url", "token_a", "control_url"} unless another function is given.
     """
     served = cpo or SimulatedCpo()
 
@@ -64,7 +64,7 @@ def run(
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that leaves the process's signals alone."""
+    """A uvicorn server that does not handle the process's signals."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -73,7 +73,7 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def serving(cpo: SimulatedCpo, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-    """Serves `cpo` in the running event loop; yields its base URL, which `cpo.url` is set to as well."""
+    """Serve `cpo` in the running event loop; yield its base URL, which `cpo.url` is also set to."""
     with contextlib.closing(_listen(host, port)) as listening:
         cpo.url = _base_url(listening)
         server = _Server(_config(cpo))
@@ -92,7 +92,7 @@ async def serving(cpo: SimulatedCpo, *, host: str = "127.0.0.1", port: int = 0) 
 
 
 def _is_not_on_purpose(record: logging.LogRecord) -> bool:
-    """Drops what uvicorn logs, as an error, when an answer is cut off: that is what was asked of this CPO."""
+    """Return False for uvicorn's error about a response that was cut off: this CPO does that on purpose."""
     return record.getMessage() != "ASGI callable returned without completing response."
 
 
@@ -111,7 +111,7 @@ def _config(cpo: SimulatedCpo) -> uvicorn.Config:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, port), family=family)
-    # asyncio does so only for sockets that name their protocol; without it every answer waits 40 ms for an ACK.
+    # asyncio only does this for sockets with a named protocol; without it every response waits 40 ms for an ACK.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
 

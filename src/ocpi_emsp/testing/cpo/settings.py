@@ -1,6 +1,6 @@
-"""What can be set on a simulated CPO: its identity, its data, its limits and how it deviates.
+"""The settings of a simulated CPO: its identity, its data, its limits and its deviations.
 
-The defaults obey OCPI 2.1.1. How it deviates is in `deviations.py`.
+The defaults obey OCPI 2.1.1. `deviations.py` has the deviations.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,10 +20,10 @@ BASE_PATH: Final = "/ocpi/cpo"
 
 
 class Clock(Protocol):
-    """What says the time."""
+    """The source of the current time."""
 
     def now(self) -> datetime:
-        """The time, aware, in UTC."""
+        """Return the time, aware, in UTC."""
 
 
 @define(kw_only=True, slots=False, eq=False)
@@ -94,12 +94,12 @@ class Settings(Deviations):
 
     @property
     def now(self) -> datetime:
-        """The time by the CPO's clock, in UTC."""
+        """Return the time by the CPO's clock, in UTC."""
         return self.true_time + timedelta(seconds=self.clock_skew)
 
     @property
     def true_time(self) -> datetime:
-        """The time that a clock without skew says, in UTC."""
+        """The time of a clock without skew, in UTC."""
         return utc_now() if self.clock is None else self.clock.now()
 
     @property
@@ -108,5 +108,5 @@ class Settings(Deviations):
         return self.endpoint("versions")
 
     def endpoint(self, *segments: str) -> str:
-        """An absolute URL below the base path; `segments` are already encoded."""
+        """Return an absolute URL below the base path; `segments` are already encoded."""
         return "/".join((self.url.rstrip("/") + BASE_PATH, *segments))

@@ -37,11 +37,13 @@ class SimulatedCpo(RunningCpo):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Cancels pending command results and closes the connections; the CPO can be used again afterwards."""
+        """Cancel pending command results and close the connections; the CPO can be used again afterwards."""
         self.stop_streams()
         await self._commands.tasks.cancel()
         await self.outgoing.aclose()
 
     def stop_streams(self) -> None:
-        """Ends answers that are being sent piece by piece, such as an endless one; a server calls it when it stops."""
+        """End responses that are being sent piece by piece, such as an endless one; a server calls this when it
+        stops.
+        """
         self._streams.stop()

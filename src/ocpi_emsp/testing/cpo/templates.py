@@ -1,7 +1,7 @@
-"""Generated locations as JSON text, about three times as fast as by way of documents, for lists of 100,000.
+"""Generated locations as JSON text, about three times as fast as through documents, for lists of 100,000.
 
-Rule of this module: the text is that of the document that `samples.location` makes, byte for byte (a test compares
-them). Locations whose indexes are the same modulo a period differ in numbers only, so one text with gaps, made from
+Rule of this module: the text is that of the document that `samples.location` returns, byte for byte (a test compares
+them). Locations whose indexes are equal modulo a period only differ in numbers, so one text with gaps, created from
 such a document, serves for all of them.
 """
 
@@ -29,12 +29,12 @@ class LocationTexts:
             "tariff_ids": tariff_ids,
         }
         self._places = samples.PLACES.get(country_code, samples.PLACES["NL"])
-        # Kinds, hours, statuses, floors and connectors come in twos, threes and fours.
+        # Kinds, hours, statuses, floors and connectors repeat after two, three or four.
         self._period = math.lcm(12, len(self._places), len(tariff_ids) or 1)
         self._texts: dict[int, str] = {}
 
     def location(self, location_id: str, index: int, last_updated: datetime) -> bytes:
-        """The JSON text of `samples.location(location_id, index=index, last_updated=last_updated, ...)`."""
+        """Return the JSON text of `samples.location(location_id, index=index, last_updated=last_updated, ...)`."""
         at = samples.coordinates(self._places[index % len(self._places)], index)
         gaps = {
             "id": location_id,
@@ -56,7 +56,9 @@ class LocationTexts:
         return text
 
     def _make(self, index: int) -> str:
-        """The text of the location of this index, with gaps for everything that depends on more than the period."""
+        """Return the text of the location of this index, with gaps for everything that depends on more than the
+        period.
+        """
         document = samples.location("%(id)s", index=index, last_updated=_MARKED_TIME, **self._arguments)
         place = self._places[index % len(self._places)]
         document["name"] = f"{place.city} %(number)s"

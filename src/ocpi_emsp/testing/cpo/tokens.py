@@ -18,7 +18,7 @@ from ocpi_emsp.testing.cpo.wire import Answer, Document, Handler, Json, Request,
 
 @frozen(kw_only=True)
 class ReceivedToken:
-    """A PUT or PATCH of a Token object. `document` is its body, None where that is not JSON."""
+    """A PUT or PATCH of a Token object. `document` is its body, None if that is not JSON."""
 
     method: str
     uid: str
@@ -36,21 +36,21 @@ class Tokens:
         self._tokens: dict[tuple[str, ...], Document] = {}
 
     def all(self) -> list[Document]:
-        """All tokens, in the order in which they were first received."""
+        """Return all tokens, in the order in which they were first received."""
         return list(self._tokens.values())
 
     def clear(self) -> None:
-        """Forgets all tokens."""
+        """Drop all tokens."""
         self._tokens.clear()
 
     def put_fetched(self, token: Document) -> None:
-        """Adds or replaces a token that was fetched from the eMSP, if it has a uid."""
+        """Add or replace a token that was fetched from the eMSP, if it has a uid."""
         emsp = self._registration.emsp or {}
         if isinstance(token.get("uid"), str):
             self._tokens[emsp.get("country_code", ""), emsp.get("party_id", ""), token["uid"]] = token
 
     def methods(self) -> Mapping[str, Handler]:
-        """The methods of one Token object."""
+        """Return the methods of one Token object."""
         methods: dict[str, Handler] = {"GET": self._get, "PUT": self._put, "PATCH": self._patch}
         return {method: methods[method] for method in self._settings.token_methods}
 

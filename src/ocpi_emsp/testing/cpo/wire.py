@@ -41,12 +41,12 @@ _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
 def encode(value: Json) -> bytes:
-    """JSON text of `value`; a `Decimal` becomes a JSON number with all its digits."""
+    """Return the JSON text of `value`; a `Decimal` becomes a JSON number with all its digits."""
     return _encoder.encode(value)
 
 
 def decode(text: bytes | str) -> Json:
-    """The value of a JSON text, decimals exact. Raises `ValueError` if it is not JSON."""
+    """Return the value of a JSON text, decimals exact. Raises `ValueError` if it is not JSON."""
     try:
         return _decoder.decode(text)
     except msgspec.DecodeError as error:  # no ValueError in msgspec 0.20
@@ -54,7 +54,7 @@ def decode(text: bytes | str) -> Json:
 
 
 def decode_or_none(text: bytes) -> Json:
-    """The value of a JSON text, None if it is not JSON."""
+    """Return the value of a JSON text, None if it is not JSON."""
     try:
         return decode(text)
     except ValueError:
@@ -62,17 +62,17 @@ def decode_or_none(text: bytes) -> Json:
 
 
 def utc_now() -> datetime:
-    """The current time, aware, in UTC."""
+    """Return the current time, aware, in UTC."""
     return datetime.now(UTC)
 
 
 def timestamp(moment: datetime) -> str:
-    """An OCPI DateTime: UTC, whole seconds, `YYYY-MM-DDTHH:MM:SSZ` (types.md 1.2)."""
+    """Return an OCPI DateTime: UTC, whole seconds, `YYYY-MM-DDTHH:MM:SSZ` (types.md 1.2)."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_timestamp(text: str) -> datetime:
-    """The moment that an OCPI DateTime names. Raises `ValueError` if the text is none."""
+    """Return the moment of an OCPI DateTime. Raises `ValueError` if the text is not one."""
     if "T" not in text:
         raise ValueError(f"invalid DateTime '{text}': expected ISO 8601, for example 2024-01-01T00:00:00Z")
     moment = datetime.fromisoformat(text)
@@ -80,12 +80,12 @@ def parse_timestamp(text: str) -> datetime:
 
 
 def merge(document: Document, changes: Document) -> Document:
-    """`document` with the fields of `changes`; a `null` removes the field."""
+    """Return `document` with the fields of `changes`; a `null` removes the field."""
     return {name: value for name, value in {**document, **changes}.items() if value is not None}
 
 
 class RequestError(Exception):
-    """A request that is refused; carries the answer's HTTP status, OCPI status_code and headers."""
+    """A rejected request; carries the response's HTTP status, OCPI status_code and headers."""
 
     def __init__(self, status: int, status_code: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -114,7 +114,7 @@ class Request(starlette.requests.Request):
         return tuple(unquote(each) for each in self.path_params.values())
 
     async def document(self) -> Json:
-        """The body's JSON value, decimals exact. Raises `RequestError` (400, 2000) if it is not JSON."""
+        """Return the body's JSON value, decimals exact. Raises `RequestError` (400, 2000) if it is not JSON."""
         try:
             return decode(await self.body())
         except ValueError as error:
@@ -151,7 +151,7 @@ def answer(
     message: str = "Success",
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """An OCPI envelope; without `data` unless it is given."""
+    """Return an OCPI envelope; without `data` unless it is given."""
     envelope: Document = {} if data is ABSENT else {"data": data}
     envelope |= {"status_code": status_code, "status_message": message, "timestamp": timestamp(now)}
     return Answer(
@@ -160,10 +160,10 @@ def answer(
 
 
 def refusal(now: datetime, error: RequestError) -> Answer:
-    """The envelope that answers a refused request."""
+    """Return the envelope that answers a rejected request."""
     return answer(now, status=error.status, status_code=error.status_code, message=str(error), headers=error.headers)
 
 
 def plain_json(value: Json, status: int = 200) -> Answer:
-    """JSON without an envelope, for the control interface, which is not OCPI, and for what frameworks answer."""
+    """Return JSON without an envelope, for the control interface, which is not OCPI, and for framework errors."""
     return Answer(status=status, body=encode(value), headers=JSON_TYPE)

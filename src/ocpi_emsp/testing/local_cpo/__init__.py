@@ -6,7 +6,7 @@
         assert emsp.evses.get("NL-TNM", "LOC1", "LOC1-E1").status == Status.CHARGING
 
 Rules of this package:
-- what calls the eMSP blocks here and is awaited at :attr:`LocalCpo.aio`, under the same name, as with an Emsp;
+- methods that call the eMSP block here and are awaited at :attr:`LocalCpo.aio`, under the same name, as with an Emsp;
 - an ASGI application runs in the event loop of the CPO, a WSGI application in the thread of the test;
 - the pytest fixture ``ocpi_simulated_cpo`` is this context manager.
 """
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 class _blocking(Generic[P, T]):  # noqa: N801 # used as a function
-    """A method of AsyncLocalCpo that is run to its end in the event loop of the CPO."""
+    """A method of AsyncLocalCpo that runs to its end in the event loop of the CPO."""
 
     def __init__(self, method: Callable[Concatenate[Any, P], Awaitable[T]]) -> None:
         self._method = method
@@ -64,8 +64,8 @@ class LocalCpo:
         """Register at an eMSP by the credentials handshake; see :meth:`AsyncLocalCpo.register_with`.
 
         The lifespan of an ASGI application runs until the end of the test. A WSGI application is called in the thread
-        that made this CPO, while that thread calls the CPO (:meth:`wait_idle` too) or waits for a command, or the eMSP
-        calls the CPO there; a request that waits for 5 seconds gets a thread of its own. Returns this CPO.
+        that created this CPO, while that thread calls the CPO (also :meth:`wait_idle`) or waits for a command, or the
+        eMSP calls the CPO there; a request that waits for 5 seconds gets its own thread. Returns this CPO.
         """
         if app is not None and is_asgi(app):
             self._until.enter_context(self._portal.wrap_async_context_manager(lifespan(app)))
@@ -100,11 +100,11 @@ class LocalCpo:
     unregister = _blocking(AsyncLocalCpo.unregister)
     wait_idle = _blocking(AsyncLocalCpo.wait_idle)
 
-    # What the CPO is and has: nothing is sent
+    # The state of the CPO: nothing is sent
 
     @property
     def party(self) -> str:
-        """The party, such as ``NL-TNM``, as ``emsp.partner`` takes it."""
+        """The party, such as ``NL-TNM``, in the form for ``emsp.partner``."""
         return self.aio.party
 
     @property
@@ -141,7 +141,7 @@ class LocalCpo:
         self.aio.own(module, dict(document))
 
     def withdraw(self, module: str, *object_ids: str) -> None:
-        """Have objects no longer listed."""
+        """Stop listing objects."""
         self.aio.withdraw(module, *object_ids)
 
     def misbehave(self, preset: str | None = None, **deviations: Any) -> None:
@@ -155,10 +155,10 @@ class LocalCpo:
 
 @contextmanager
 def local_cpo(preset: str | None = None, **settings: Any) -> Iterator[LocalCpo]:
-    """Make a simulated CPO in this process, until the end of the block.
+    """Create a simulated CPO in this process, until the end of the block.
 
     ``preset`` names one of ``PRESETS``; ``settings`` are those of SimulatedCpo, such as ``party_id``. At the end every
-    Emsp that it was registered with has its own HTTP clients back. Raises ValueError for an unknown preset, TypeError
+    Emsp that it was registered with gets its own HTTP clients back. Raises ValueError for an unknown preset, TypeError
     for an unknown setting.
     """
     made = AsyncLocalCpo(**((settings_of(preset) if preset else {}) | settings))

@@ -20,7 +20,7 @@ from ocpi_emsp.testing.local_cpo.threads import CallerThread
 
 @define(kw_only=True, slots=False, eq=False)
 class AsyncLocalCpo(SimulatedCpo):
-    """A :class:`SimulatedCpo` that calls an Emsp of the same event loop, and is called by it, without a socket."""
+    """A :class:`SimulatedCpo` that calls an Emsp in the same event loop, and is called by it, without a socket."""
 
     thread: CallerThread | None = field(default=None, repr=False)
     _routes: list[Routes] = field(init=False, factory=list, repr=False)
@@ -36,15 +36,15 @@ class AsyncLocalCpo(SimulatedCpo):
 
     @property
     def party(self) -> str:
-        """The party, such as ``NL-TNM``, as ``emsp.partner`` takes it."""
+        """The party, such as ``NL-TNM``, in the form for ``emsp.partner``."""
         return f"{self.country_code}-{self.party_id}"
 
     async def register_with(self, emsp: Emsp, app: Any = None) -> None:
-        """Register at an eMSP by the credentials handshake; a registration that it has of this party ends.
+        """Register at an eMSP by the credentials handshake; an existing registration of this party ends.
 
         ``app`` is the ASGI or WSGI application in which the eMSP is mounted (default: ``emsp.asgi()`` without its
-        background work); requests of this CPO go through it. An ASGI application has to be started already. Until
-        :meth:`aclose`, the Emsp calls simulated CPOs alone, and its clock is that of this CPO. Raises HandshakeError if
+        background work); requests of this CPO go through it. An ASGI application must already be started. Until
+        :meth:`aclose`, the Emsp only calls simulated CPOs, and its clock is that of this CPO. Raises HandshakeError if
         the eMSP refuses.
         """
         self._lead(emsp, app)

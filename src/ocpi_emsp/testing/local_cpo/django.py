@@ -1,8 +1,8 @@
 """Requests of a simulated CPO to a Django project in a test.
 
 Rules of this module:
-- at the start and end of a request Django closes connections, also that of a ``TestCase``, whose transaction ends with
-  it; its own test client prevents that, and so do the requests of a simulated CPO;
+- at the start and end of a request Django closes connections, including that of a ``TestCase``, which ends its
+  transaction; its own test client prevents that, and so do the requests of a simulated CPO;
 - requests may be nested, and made in several threads.
 """
 
@@ -45,7 +45,7 @@ _kept = _Kept()
 
 @contextmanager
 def keeping_connections() -> Iterator[None]:
-    """A request of a test, at whose start and end Django closes no connection."""
+    """Make a request of a test, at whose start and end Django closes no connection."""
     _kept.enter()
     try:
         yield

@@ -1,8 +1,8 @@
 """How an eMSP and simulated CPOs of one process call each other: by HTTP requests, without a socket.
 
 Rules of this module:
-- each CPO answers in an event loop of its own; a client of the eMSP in another loop or thread hands its request over;
-- an eMSP of a test calls simulated CPOs only: a request to another host is a connection that fails.
+- each CPO answers in its own event loop; a client of the eMSP in another loop or thread passes its request there;
+- an eMSP in a test only calls simulated CPOs: a request to another host fails like a failed connection.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class Route:
     thread: CallerThread | None
 
     async def answer(self, request: http.Request) -> http.Response:
-        """The answer to a request, in the loop of the CPO."""
+        """Return the response to a request, in the loop of the CPO."""
         answer = await http.ASGITransport(self.app).handle_async_request(request)
         return _whole(answer, b"".join([chunk async for chunk in answer.aiter_raw()]))
 
 
 @define(eq=False)
 class Routes:
-    """The simulated CPOs that an Emsp calls, by host; its clients lead to them alone."""
+    """The simulated CPOs that an Emsp calls, by host; its clients only reach these."""
 
     emsp: Emsp
     _routes: dict[str, Route] = field(factory=dict, init=False)
@@ -52,29 +52,29 @@ class Routes:
 
     @classmethod
     def of(cls, emsp: Emsp) -> Routes:
-        """The routes of an Emsp, made where it has none."""
+        """Return the routes of an Emsp, created if it has none."""
         known = getattr(emsp._contexts.setup.http_client, "__self__", None)
         return known if isinstance(known, cls) else cls(emsp)
 
     def add(self, host: str, route: Route) -> None:
-        """Lead requests for a host to a CPO."""
+        """Route requests for a host to a CPO."""
         self._routes[host] = route
         if route.thread is not None:
             self.emsp._contexts.setup.wake_ups.thread_waiter = route.thread.waiter
 
     def remove(self, host: str) -> None:
-        """End a route; without any, the Emsp has its own clients back."""
+        """Remove a route; without any, the Emsp gets its own clients back."""
         if self._routes.pop(host, None) and not self._routes:
             setup = self.emsp._contexts.setup
             setup.http_client, setup.aio_http_client = self._own
             setup.wake_ups.thread_waiter = ThreadWaiter
 
     def client(self) -> http.Client:
-        """A blocking client."""
+        """Return a blocking client."""
         return http.Client(transport=http.MockTransport(self._call))
 
     def aio_client(self) -> http.AsyncClient:
-        """A client for an event loop."""
+        """Return a client for an event loop."""
         return http.AsyncClient(transport=http.MockTransport(self._answer))
 
     def _call(self, request: http.Request) -> http.Response:
@@ -99,7 +99,7 @@ class Routes:
 
 
 def transport_to(app: Any, thread: CallerThread | None) -> AsyncTransport:
-    """What leads requests of a CPO to an application, ASGI or WSGI; a WSGI application is called in a thread."""
+    """Return a transport from a CPO to an application, ASGI or WSGI; a WSGI application is called in a thread."""
     if is_asgi(app):
         return http.ASGITransport(app)
     blocking = http.WSGITransport(app)
@@ -116,7 +116,7 @@ def transport_to(app: Any, thread: CallerThread | None) -> AsyncTransport:
 
 
 def _as_test_client() -> AbstractContextManager[None]:
-    """What a request is made within: Django ends the transaction of a TestCase at any request but its own client's."""
+    """Return a context for a request: Django ends the transaction of a TestCase at any request but its own client's."""
     if "django.db" not in sys.modules:
         return nullcontext()
     from ocpi_emsp.testing.local_cpo.django import keeping_connections
@@ -132,5 +132,5 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 def _whole(answer: http.Response, body: bytes) -> http.Response:
-    """An answer that is read in another loop or thread than the one that made it."""
+    """Return a response that can be read in another loop or thread than the one that created it."""
     return http.Response(answer.status_code, headers=answer.headers, stream=http.ByteStream(body))

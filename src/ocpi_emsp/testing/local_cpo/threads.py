@@ -1,10 +1,11 @@
 """The thread of a test, which calls the application of a blocking host while it waits for the simulated CPO.
 
 Rules of this module:
-- such a host may have what belongs to one thread: a transaction of Django's TestCase, a connection of SQLite in memory;
-- so its functions are run by the thread that made the CPO, which runs them inside each of its own calls, nested calls
-  too, and while it waits for a command; where it does neither for some seconds, a worker thread runs them;
-- all CPOs of a thread share what it has to run, so that it serves one while it calls another.
+- such a host may have state that belongs to one thread: a transaction of Django's TestCase, a connection of SQLite in
+  memory;
+- so its functions are run by the thread that created the CPO, which runs them inside each of its own calls, also nested
+  ones, and while it waits for a command; if it does neither for some seconds, a worker thread runs them;
+- all CPOs of a thread share its queue, so that it serves one while it calls another.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from ocpi_emsp._wake_ups import ThreadWaiter, Waiter
 T = TypeVar("T")
 
 SECONDS = 5.0
-"""How long a function waits for the thread."""
+"""Seconds that a function waits for the thread."""
 
 
 class _Work(threading.local):
-    """What a thread has to run; None wakes it."""
+    """The queue of a thread; None wakes it."""
 
     def __init__(self) -> None:
         self.queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -39,14 +40,14 @@ _work = _Work()
 
 
 class CallerThread:
-    """The thread in which it is made."""
+    """The thread in which this object is created."""
 
     def __init__(self) -> None:
         self._ident = threading.get_ident()
         self._work = _work.queue
 
     def wait(self, future: Future[T]) -> T:
-        """Return what a future brings. In this thread, run what comes meanwhile."""
+        """Return the result of a future. In this thread, run queued functions meanwhile."""
         if threading.get_ident() == self._ident:
             future.add_done_callback(lambda _: self._work.put(None))
             while not future.done():
@@ -55,11 +56,11 @@ class CallerThread:
         return future.result()
 
     def waiter(self) -> Waiter:
-        """What has the calling thread wait for a command: this thread runs what comes meanwhile."""
+        """Return a waiter for a command; in this thread, it runs queued functions meanwhile."""
         return _ServingWaiter(self._work) if threading.get_ident() == self._ident else ThreadWaiter()
 
     async def run(self, function: Callable[[], T]) -> T:
-        """Return what a function returns that this thread runs."""
+        """Run a function in this thread and return its result."""
         result: Future[T] = Future()
         work = partial(_run, function, result, threading.Lock())
         self._work.put(work)
@@ -71,7 +72,7 @@ class CallerThread:
 
 
 class _ServingWaiter:
-    """The thread of a test that waits for a command."""
+    """Waits for a command in the thread of a test."""
 
     def __init__(self, work: SimpleQueue[Callable[[], None] | None]) -> None:
         self._work = work
@@ -96,10 +97,10 @@ class _ServingWaiter:
 
 
 def _run(function: Callable[[], T], result: Future[T], claim: threading.Lock) -> None:
-    """Run a function once, unless its result is not awaited any more."""
+    """Run a function once, unless its result is no longer awaited."""
     if not claim.acquire(blocking=False) or not result.set_running_or_notify_cancel():
         return
     try:
         result.set_result(function())
-    except BaseException as error:  # noqa: BLE001 # it is raised where the result is awaited
+    except BaseException as error:  # noqa: BLE001 # raised where the result is awaited
         result.set_exception(error)

@@ -1,4 +1,4 @@
-"""JSON documents as a partner would send them: valid, quirky, and invalid by a hair.
+"""JSON documents as a partner would send them: valid, quirky, and just invalid.
 
 >>> from hypothesis import given
 >>> from ocpi_emsp import Location
@@ -7,12 +7,12 @@
 ... def test_my_importer(payload: Payload) -> None: ...
 
 Rules of this package:
-- ``valid``: nothing above a note is found, however the document is spelled (white space, order, escapes, null for what
-  is absent, texts of exactly their greatest length);
+- ``valid``: nothing above a note is found, however the document is written (white space, order, escapes, null for
+  absent members, texts of exactly their maximum length);
 - ``quirky``: a quirk of docs/spec-choices.md; the tolerant policy accepts it, and reports exactly ``places``, beside
   notes at most;
 - ``invalid``: one rule broken; the policy refuses it, and every one of ``places`` is among the findings. The tolerant
-  policy refuses what leaves no usable value, the strict one also a text of one character too many;
+  policy rejects a document without a usable value, the strict one also a text of one character too many;
 - :func:`payloads` draws them, :func:`examples` lists some of each for tests that want no Hypothesis.
 """
 
@@ -49,40 +49,40 @@ Sort: TypeAlias = Literal["valid", "quirky", "invalid"]
 SORTS: tuple[Sort, ...] = get_args(Sort)
 
 PUSHED: tuple[type[Any], ...] = (Location, Evse, Connector, Session, Cdr, Tariff)
-"""What a CPO pushes to an eMSP."""
+"""The objects that a CPO pushes to an eMSP."""
 
 
 @frozen(kw_only=True)
 class Payload:
-    """A document as a partner sends it, and what has to be reported about it."""
+    """A document as a partner sends it, and the findings that must be reported about it."""
 
     kind: type[Any]
     sort: Sort
     name: str
-    """What is special about it, in words."""
+    """Its peculiarity, in words."""
     document: bytes
     places: frozenset[tuple[str, str]] = frozenset()
-    """Pointer and rule of each finding that is due."""
+    """Pointer and rule of each expected finding."""
     quirk: int | None = None
-    """The row of docs/spec-choices.md that the quirk is."""
+    """The row of docs/spec-choices.md that describes the quirk."""
 
     @property
     def rules(self) -> frozenset[str]:
-        """The ids of the rules that have to be reported."""
+        """The ids of the rules that must be reported."""
         return frozenset(rule for _, rule in self.places)
 
     @property
     def pointers(self) -> frozenset[str]:
-        """Where they have to be reported."""
+        """The pointers at which they must be reported."""
         return frozenset(place for place, _ in self.places)
 
     def refused_by(self, policy: Policy) -> bool:
-        """True if the policy refuses the document for one of the rules."""
+        """Return True if the policy rejects the document for one of the rules."""
         return any(_refuses(policy, rule) for rule in self.rules)
 
     @property
     def json(self) -> Any:
-        """The untyped document; decimals are exact. Raises NotJson for the ones that are none."""
+        """Return the untyped document; decimals are exact. Raises NotJson if it is not JSON."""
         return parse(self.document)
 
     @property
@@ -91,7 +91,7 @@ class Payload:
         return marked(self.document, self.places)
 
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
-        """How Hypothesis shows the payload of a test that fails."""
+        """Show the payload of a failing test in Hypothesis."""
         printer.text(f"{self}\n{self.marked}\n")
 
     def __str__(self) -> str:
@@ -105,9 +105,9 @@ class Payload:
 def payloads(
     kind: type[Any], sort: Sort = "valid", *, policy: Policy | None = None, model: st.SearchStrategy[Any] | None = None
 ) -> st.SearchStrategy[Payload]:
-    """Documents of a ``kind``; ``policy`` (the tolerant one) is what refuses an invalid one.
+    """Draw documents of a ``kind``; ``policy`` (default: the tolerant one) is what rejects an invalid one.
 
-    ``model`` draws the models that they are made from, such as ``locations(id="LOC1")``.
+    ``model`` draws the models that they are created from, such as ``locations(id="LOC1")``.
     """
     models = model if model is not None else from_model(kind) | full(kind)
     if sort == "valid":
@@ -145,16 +145,16 @@ _NUMBERS = st.integers(0, 9999)
 
 
 def _chosen(draw: st.DrawFn, number: int, found: list[Mutation]) -> Mutation:
-    """One of them by a number; each name is as likely as any other, however many places it has.
+    """Choose a mutation by a number; each name is equally likely, however many places it has.
 
-    A number chooses the same name as long as there is one of it: so the document shrinks, and what is wrong stays.
+    A number chooses the same name as long as one exists, so that the document shrinks and the fault stays.
     """
     name = min({each.name for each in found}, key=lambda name: (crc32(f"{number} {name}".encode()), name))
     return draw(st.sampled_from([each for each in found if each.name == name]))
 
 
 def _broken(kind: type[Any], document: Any, policy: Policy) -> Iterator[Mutation]:
-    """What the policy refuses: broken schema, and quirks for a policy that refuses warnings."""
+    """Yield the mutations that the policy rejects: a broken schema, and quirks for a policy that rejects warnings."""
     yield from (mutation for mutation in mutations(kind, document) if not _ERRORS.isdisjoint(mutation.rules))
     refused = {rule for rule in RULES if _refuses(policy, rule)}
     yield from (quirk for quirk in quirks(kind, document) if not refused.isdisjoint(quirk.rules))
@@ -166,7 +166,7 @@ _ERRORS = frozenset(name for name, rule in RULES.items() if rule.severity is Sev
 def _refuses(policy: Policy, rule: str) -> bool:
     severity = RULES[rule].severity
     finding = Finding(pointer="", rule=rule, severity=severity, message="", clause="")
-    # What has no value is refused, whatever a policy makes of the rule.
+    # A document without a usable value is rejected, whatever the policy says about the rule.
     return severity is Severity.ERROR or policy.refused(policy.judge(Report((finding,))))
 
 
@@ -181,7 +181,7 @@ def _mutated(kind: type[Any], sort: Sort, document: Any, mutation: Mutation) -> 
     )
 
 
-# --- spelled --------------------------------------------------------------------------------------------------------
+# --- spellings ------------------------------------------------------------------------------------------------------
 
 
 def _escaped(_kind: type[Any], document: Any) -> bytes:
@@ -190,7 +190,7 @@ def _escaped(_kind: type[Any], document: Any) -> bytes:
 
 
 def _with_nulls(kind: type[Any], document: Any) -> bytes:
-    """What is absent is said to be null, or an empty list."""
+    """Return the document with null, or an empty list, for absent members."""
     absent = {name: field.type for name, field in schema(kind).items() if name not in document and not field.required}
     lists = {name for name, node in absent.items() if isinstance(bare(node), inspect.VarTupleType)}
     return dump({**document, **{name: [] if name in lists else None for name in absent}})
@@ -206,7 +206,7 @@ _SPELLINGS: dict[str, Callable[[type[Any], Any], bytes]] = {
 
 
 def _no_json(kind: type[Any], document: bytes) -> Iterator[Payload]:
-    """Bytes that are no JSON, each by one mistake."""
+    """Yield bytes that are not JSON, each because of one mistake."""
     damages = {
         "cut off": document[:-1],
         "trailing comma": document[:-1] + b",}",
@@ -220,7 +220,7 @@ def _no_json(kind: type[Any], document: bytes) -> Iterator[Payload]:
 
 
 def _of_sense(kind: type[Any], policy: Policy) -> Iterator[Payload]:
-    """The examples that break a semantic rule which the policy refuses."""
+    """Yield the examples that break a semantic rule for which the policy rejects."""
     for rule, example in EXAMPLES.items():
         if example.kind is kind and _refuses(policy, rule):
             found = {(each.pointer, rule) for each in check(example.document, kind) if each.rule == rule}
@@ -232,7 +232,7 @@ def _of_sense(kind: type[Any], policy: Policy) -> Iterator[Payload]:
 
 
 def examples(kind: type[Any], sort: Sort = "valid", *, policy: Policy | None = None) -> list[Payload]:
-    """Some of each sort, always the same: one of every quirk, one of every way to break every field."""
+    """Return some examples of each sort, always the same: one of every quirk, one of every way to break every field."""
     simple, whole = (parse(encode(_simplest(kind, every))) for every in (False, True))
     if sort == "valid":
         return [
@@ -249,7 +249,7 @@ def examples(kind: type[Any], sort: Sort = "valid", *, policy: Policy | None = N
 
 
 def _first_of_each(found: Iterable[tuple[Mutation, Any]]) -> list[tuple[Mutation, Any]]:
-    """One mutation of every name and member, with its document."""
+    """Return one mutation of every name and member, with its document."""
     first: dict[tuple[str, str], tuple[Mutation, Any]] = {}
     for each, document in found:
         member = next((step for step in reversed(each.path) if isinstance(step, str)), "")
@@ -269,7 +269,7 @@ _SIMPLEST: dict[tuple[type[Any], bool], Any] = {}
 
 
 def _simplest(kind: type[Any], every: bool) -> Any:
-    """The model that Hypothesis tries first, which is the simplest."""
+    """Return the model that Hypothesis tries first, which is the simplest."""
     if (kind, every) in _SIMPLEST:
         return _SIMPLEST[kind, every]
     seen: list[Any] = []

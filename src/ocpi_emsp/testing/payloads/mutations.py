@@ -1,9 +1,10 @@
 """Single changes of a document that break the schema in one place, derived from the annotations.
 
 Rules of this module:
-- a document is untyped JSON, as :func:`ocpi_emsp.codec.parse` gives it; a mutation never changes it, it makes a copy;
-- a mutation says which rules report it and where: exactly those, whatever else the document holds;
-- every field of the schema that the document has is changed in every way that its type can be wrong.
+- a document is untyped JSON, as returned by :func:`ocpi_emsp.codec.parse`; a mutation never changes it, but makes a
+  copy;
+- a mutation states which rules report it and where: exactly those, whatever else the document contains;
+- every field of the schema in the document is changed in every way that its type can be wrong.
 """
 
 from __future__ import annotations
@@ -35,19 +36,19 @@ class Mutation:
     rules: frozenset[str]
     """The rules that report it, at ``path`` or at every one of ``reported_at``."""
     strict_refuses: bool = True
-    """Whether the strict lane leaves the document to the diagnosing one."""
+    """True if the strict lane leaves the document to the diagnosing lane."""
     quirk: int | None = None
     """The row of PARTNER-QUIRKS.md."""
     reported_at: tuple[Path, ...] | None = None
 
     @property
     def places(self) -> frozenset[tuple[str, str]]:
-        """Pointer and rule of each finding that is due."""
+        """Return pointer and rule of each expected finding."""
         paths = (self.path,) if self.reported_at is None else self.reported_at
         return frozenset((pointer(path), rule) for path in paths for rule in self.rules)
 
     def apply(self, document: Any) -> Any:
-        """A changed copy of the document."""
+        """Return a changed copy of the document."""
         return _changed(document, self.path, self.value)
 
 
@@ -64,7 +65,7 @@ def _changed(document: Any, path: Path, value: Any) -> Any:
 
 
 def mutations(kind: type[Any], document: Any) -> list[Mutation]:
-    """Every single mutation that this document of a ``kind`` offers."""
+    """Return every single mutation of this document of a ``kind``."""
     return list(_of_object(schema(kind), document, ())) if isinstance(document, dict) else []
 
 
@@ -115,7 +116,7 @@ _ERRORS = frozenset({"field.required", "value.type", "datetime.unreadable"})
 
 
 def _softened(mutation: Mutation) -> Mutation:
-    """What leaves no value in the copy of a location, in a session or CDR, is a warning of its own."""
+    """Return the mutation within the location copy of a session or CDR, where a fatal fault is only a warning."""
     if mutation.path[-1] == "location" or not mutation.rules & _ERRORS:
         return mutation
     return evolve(mutation, rules=mutation.rules - _ERRORS | {"location.copy"})
@@ -132,7 +133,7 @@ def _of_list(item: inspect.Type, least: int, value: list[Any], path: Path) -> It
 
 
 Change: TypeAlias = tuple[str, Any, str, bool]
-"""What it is called, the changed value, the rules that report it, and whether the strict lane refuses it."""
+"""Its name, the changed value, the rules that report it, and whether the strict lane rejects it."""
 
 
 def _strings(node: inspect.StrType, _value: Any, meaning: str | None) -> Iterator[Change]:

@@ -1,10 +1,11 @@
-"""What partners really send: each quirk of docs/spec-choices.md that lives in a document, as changes of a valid one.
+"""Deviations that partners really send: each quirk of docs/spec-choices.md within a document, as changes of a valid
+one.
 
 Rules of this module:
-- a quirk is accepted by the tolerant policy, since it has one obvious reading; it is reported by exactly the rules that
-  it names, at exactly those places, beside notes at most;
-- so a quirk is applied only where its reading changes nothing that other fields depend on: an offset is added to a
-  timestamp without moving the moment, an unlisted value only where no rule looks at the value.
+- the tolerant policy accepts a quirk, since it has one obvious reading; exactly the rules that it names report it, at
+  exactly those places, beside notes at most;
+- so a quirk is only applied where its reading changes nothing that other fields depend on: an offset is added to a
+  timestamp without changing the moment, an unlisted value only where no rule examines the value.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from ocpi_emsp.testing.strategies.scalars import NAMED, SPECIAL, identifiers
 from ocpi_emsp.testing.strategies.schema import reading, schema
 
 QUIRKS: tuple[int, ...] = (2, 3, 11, 12, 14, 16, 20)
-"""The rows that live in a document; the others live in a request, a list, a PATCH or a command."""
+"""The rows about documents; the others are about a request, a list, a PATCH or a command."""
 
 
 def quirks(kind: type[Any], document: Any) -> list[Mutation]:
-    """Every quirk that this valid document of a ``kind`` can have."""
+    """Return every quirk that this valid document of a ``kind`` can have."""
     return list(_of_object(kind, document, ())) if isinstance(document, dict) else []
 
 
@@ -118,7 +119,7 @@ def _enums(node: inspect.EnumType, value: str, path: Path) -> Iterator[Mutation]
         yield _quirk(16, "another case", path, value.swapcase(), "enum.case")
 
 
-# --- objects whose quirks lie in more than one of their members -----------------------------------------------------
+# --- objects whose quirks affect more than one of their members -----------------------------------------------------
 
 
 def _coordinates(document: dict[str, Any], path: Path) -> Iterator[Mutation]:
@@ -142,14 +143,14 @@ def _location(document: dict[str, Any], path: Path) -> Iterator[Mutation]:
 
 
 _TELL_A_SWAP = frozenset(place.country for place in PLACES if place.country != "USA")
-"""Countries for which the checks know where they lie."""
+"""Countries whose location the checks know."""
 
 
 def _hours(document: dict[str, Any], path: Path) -> Iterator[Mutation]:
     flag = (*path, "twentyfourseven")
     hours = document.get("regular_hours")
     if not hours:
-        # Without the flag nothing is left that says when it is open.
+        # Without the flag nothing says when it is open.
         at = (*path, "regular_hours")
         changed = {name: value for name, value in document.items() if name != "twentyfourseven"}
         yield _quirk(12, "neither hours nor twentyfourseven", path, changed, "hours.choice", at)

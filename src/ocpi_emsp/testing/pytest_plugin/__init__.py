@@ -13,7 +13,7 @@
 Rules of this module:
 - pytest loads it in every run of an environment in which this library is installed, so it imports nothing until an
   option or the fixture is used;
-- a payload is taken out of a file, and its kind guessed, as ``ocpi-emsp check`` does it.
+- payloads are extracted from files, and their kinds guessed, as by ``ocpi-emsp check``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _FIXTURE, _MARK, _CPO_MARK = "ocpi_payload", "ocpi_payloads", "ocpi_cpo"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--ocpi-files`` and ``--ocpi-policy``."""
+    """Add ``--ocpi-files`` and ``--ocpi-policy``."""
     group = parser.getgroup("ocpi", "OCPI payloads")
     group.addoption(
         "--ocpi-files",
@@ -54,7 +54,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have the files collected as well as what was asked for."""
+    """Collect the files in addition to the requested tests."""
     config.addinivalue_line(
         "markers",
         f"{_MARK}(*kinds, sort=None, policy=None): which examples the fixture {_FIXTURE} provides; "
@@ -82,7 +82,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> PayloadFile | None:
-    """The files of ``--ocpi-files``, and no others."""
+    """Collect the files of ``--ocpi-files``, and no others."""
     wanted = parent.config.stash.get(_FILES, frozenset())
     if not wanted or file_path.resolve() not in wanted:
         return None
@@ -92,7 +92,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> PayloadFil
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test for every example of the kinds and sorts that the mark names."""
+    """Create one test for every example of the kinds and sorts in the mark."""
     if _FIXTURE not in metafunc.fixturenames or metafunc.definition.get_closest_marker("parametrize") is not None:
         return
     mark = metafunc.definition.get_closest_marker(_MARK)
@@ -112,7 +112,7 @@ def _examples(kinds: tuple[type[Any], ...], sort: Any = None, policy: Any = None
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """Show the payload of a test that fails, with its deviations marked."""
+    """Show the payload of a failing test, with its deviations marked."""
     payload = getattr(item, "funcargs", {}).get(_FIXTURE)
     if call.excinfo is not None and payload is not None:
         item.add_report_section(call.when, "OCPI payload", f"{payload}\n{payload.marked}")

@@ -1,8 +1,8 @@
-"""A partner's payload files as pytest collects them.
+"""A partner's payload files, collected by pytest.
 
 Rules of this module:
 - a test is one document: the object of a file, an item of a list, the data of an envelope, a line;
-- it fails with the findings as its message, and only for what the policy refuses; an envelope by itself never does.
+- it fails with the findings as its message, and only for what the policy rejects; an envelope by itself never fails.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class PayloadFile(pytest.File):
     """A file with one document or many."""
 
     def collect(self) -> Iterator[PayloadItem]:
-        """A test for every document."""
+        """Yield a test for every document."""
         with self.path.open("rb") as stream:
             for number, part in enumerate(read_parts(stream, self.path.name)):
                 if not part.envelope:
@@ -58,13 +58,13 @@ class PayloadItem(pytest.Item):
             self.add_report_section("call", "findings", _listed(report))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """The findings, without a traceback."""
+        """Return the findings, without a traceback."""
         if isinstance(excinfo.value, Refused):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        """The file and the line."""
+        """Return the file and the line."""
         line = None if self._part.line is None else self._part.line - 1
         return self.path, line, f"{self.path.name}: {self.name}"
 
@@ -77,7 +77,7 @@ def _checked(part: Part) -> tuple[str, Report]:
     except Unclear:
         names = ", ".join(model.__name__ for model in GUESSED)
         raise Refused(f"unknown kind of object: expected one of {names}") from None
-    # Bytes that are no JSON are none as any kind.
+    # Bytes that are not JSON are of no kind.
     return (kind.__name__ if kind else "document"), check(part.document, kind or GUESSED[0])
 
 

@@ -7,11 +7,11 @@
 ... def test_my_map(location: Location) -> None: ...
 
 Rules of this package:
-- values are drawn from the models' annotations; where the semantic rules ask for agreement (a CDR's totals, the order
-  of periods, codes of one country), it is added per model, in the modules named plans;
+- values are drawn from the models' annotations; the agreement that semantic rules require (a CDR's totals, the order of
+  periods, codes of one country) is added per model, in the modules named plans;
 - every drawn model encodes to a document in which :func:`ocpi_emsp.check` finds nothing above a note, unless the caller
   gave a value that breaks a rule;
-- the simplest value is short and is the specification's own example where it has one;
+- the simplest value is short, and is the specification's own example if there is one;
 - there is one named strategy per model: ``locations()`` is ``from_model(Location)``; with Hypothesis'
   ``st.from_type(Location)`` is the same, registered through its entry point.
 """
@@ -38,16 +38,16 @@ _BUILDER, _FULL = Builder(), Builder(full=True)
 
 
 def from_model(kind: type[T], /, **overrides: Any) -> st.SearchStrategy[T]:
-    """Valid, realistic models of ``kind``.
+    """Draw valid, realistic models of ``kind``.
 
-    An override fixes a field: a strategy, or a value that stands for itself; the other fields agree with it as far as
+    An override fixes a field: a strategy, or a value that is used unchanged; the other fields agree with it as far as
     they can. Raises TypeError if ``kind`` is not a model or a field is unknown.
     """
     return _BUILDER.model(kind, overrides)
 
 
 def full(kind: type[T], /, **overrides: Any) -> st.SearchStrategy[T]:
-    """Like :func:`from_model`, with every optional field and no empty list, where the semantic rules allow it."""
+    """Draw like :func:`from_model`, with every optional field and no empty list, where the semantic rules allow it."""
     return _FULL.model(kind, overrides)
 
 

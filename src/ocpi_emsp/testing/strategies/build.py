@@ -1,12 +1,12 @@
-"""From a model's annotations to models: the engine below :func:`ocpi_emsp.testing.strategies.from_model`.
+"""From a model's annotations to models: the engine of :func:`ocpi_emsp.testing.strategies.from_model`.
 
 Rules of this module:
-- every field is drawn by its annotation; where fields have to agree, the model has a *plan* (which strategies some of
-  its fields get, after something common was drawn) and a *finish* (what follows from what was drawn);
-- what the caller gives stands as it is, also where it breaks a semantic rule;
-- optional fields are absent first, lists are short: that is what shrinking ends at;
-- a strategy is built once, also in the plans: Hypothesis looks through every new one when it is first drawn from, which
-  takes longer than to draw. So what builds one remembers it by its parts.
+- every field is drawn by its annotation; if fields have to agree, the model has a *plan* (the strategies of some of its
+  fields, after something common was drawn) and a *finish* (changes that follow from the drawn values);
+- the caller's values are used unchanged, even if they break a semantic rule;
+- optional fields are absent first, lists are short: shrinking ends there;
+- a strategy is built once, also in the plans: Hypothesis analyses every new one when it is first drawn from, which
+  takes longer than drawing. So functions that build strategies cache them by their parts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PLANS: dict[type[Any], Plan] = {}
 FINISHES: dict[type[Any], Finish] = {}
 
 MOST_ITEMS = 2
-"""Items of a list: two show everything that a list can do, and a CDR stays within what Hypothesis draws."""
+"""Items of a list: two cover everything that a list can do, and a CDR stays within Hypothesis' limits."""
 
 
 def plan(kind: type[Any]) -> Callable[[Plan], Plan]:
@@ -56,7 +56,7 @@ class Builder:
     full: bool = False
 
     def model(self, kind: type[Any], given: Mapping[str, Any] | None = None) -> st.SearchStrategy[Any]:
-        """Models of a kind; ``given`` maps fields to strategies, or to values that stand for themselves."""
+        """Draw models of a kind; ``given`` maps fields to strategies, or to values that are used unchanged."""
         fields = schema(kind)
         if not given:
             if (self, kind) not in _PLAIN:
@@ -68,17 +68,17 @@ class Builder:
         if all(isinstance(value, st.SearchStrategy | str | NoneType) for value in given.values()):
             key: Any = kind  # a class is hashable
             return _remembered(self, key, tuple(given.items()))
-        return _fixed(self, kind, given)  # equal values may be written in several ways
+        return _fixed(self, kind, given)  # equal values may have several spellings
 
     def field(self, kind: type[Any], name: str) -> st.SearchStrategy[Any]:
-        """Values of one field that is there; built once, since Hypothesis looks through every new strategy."""
+        """Draw values of a present field; built once, since Hypothesis analyses every new strategy."""
         key = (self, kind, name)
         if key not in _FIELDS:
             _FIELDS[key] = self.node(schema(kind)[name].type, name)
         return _FIELDS[key]
 
     def node(self, node: inspect.Type, name: str) -> st.SearchStrategy[Any]:
-        """Values of one field that is there."""
+        """Draw values of a present field."""
         match inner := bare(node):
             case inspect.DataclassType(cls=cls):
                 return self.model(cls)
@@ -90,13 +90,13 @@ class Builder:
     def items(
         self, item: st.SearchStrategy[Any], *, least: int = 1, most: int = MOST_ITEMS, unique: Any = False
     ) -> st.SearchStrategy[tuple[Any, ...]]:
-        """Tuples of items; ``unique`` is True, or the name of the member in which they differ."""
+        """Draw tuples of items; ``unique`` is True, or the name of the member in which they differ."""
         by = (lambda value: getattr(value, unique)) if isinstance(unique, str) else None
         return st.lists(item, min_size=least, max_size=most, unique=unique is True, unique_by=by).map(tuple)
 
     @remembered
     def maybe(self, values: st.SearchStrategy[Any], absent: Any = None) -> st.SearchStrategy[Any]:
-        """Absent, or one of the values."""
+        """Draw an absent value, or one of the values."""
         return values if self.full else st.just(absent) | values
 
 

@@ -1,9 +1,9 @@
-"""Documents that fit the schema and mean nothing: any text, any number, any year.
+"""Documents that are valid by the schema and otherwise arbitrary: any text, any number, any year.
 
 Rules of this module:
 - a document is untyped JSON: dict, list, str, int, Decimal, bool, None;
-- it is drawn from the annotations alone, so that what the schema allows is found, not what is likely; the strict lane
-  accepts every one of them, the semantic rules do not.
+- it is drawn from the annotations alone, to find what the schema allows, not what is likely; the strict lane accepts
+  every document, the semantic rules do not.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _DOCUMENTS: dict[type[Any], st.SearchStrategy[dict[str, Any]]] = {}
 
 
 def documents(kind: type[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Documents of a model that are valid by the schema: optional members absent, null or present."""
+    """Draw documents of a model that are valid by the schema: optional members absent, null or present."""
     if kind not in _DOCUMENTS:
         fields = schema(kind)
         _DOCUMENTS[kind] = st.fixed_dictionaries(
@@ -80,14 +80,14 @@ def _strings(node: inspect.StrType) -> st.SearchStrategy[str]:
 
 
 def _numbers() -> st.SearchStrategy[Decimal]:
-    """Decimals of up to 30 digits, with and without fraction and exponent."""
+    """Draw decimals of up to 30 digits, with and without fraction and exponent."""
     digits = st.lists(st.integers(0, 9), min_size=1, max_size=30).map(tuple)
     return st.builds(lambda *parts: Decimal(parts), st.integers(0, 1), digits, st.integers(-30, 5))
 
 
 @st.composite
 def _timestamps(draw: st.DrawFn) -> str:
-    """RFC 3339 in UTC, years 2 to 9998, so that no offset leads out of the calendar."""
+    """Draw RFC 3339 timestamps in UTC, years 2 to 9998, so that no offset leaves the calendar."""
     moment = draw(st.datetimes()).replace(microsecond=0)
     moment = moment.replace(year=min(max(moment.year, 2), 9998), day=min(moment.day, 28))
     fraction = draw(st.none() | st.text("0123456789", min_size=1, max_size=9))

@@ -1,7 +1,7 @@
-"""Places with the codes that belong together: country, currency, time zone, language, coordinates.
+"""Places with matching codes: country, currency, time zone, language, coordinates.
 
-Rules of this module: the first one is the specification's own example, since the first is what shrinking ends at.
-Sources: ISO 3166-1, ISO 4217, ISO 639-1 and the tz database; the coordinates lie in the middle of the town.
+Rules of this module: the first one is the specification's own example, since shrinking ends at the first. Sources: ISO
+3166-1, ISO 4217, ISO 639-1 and the tz database; the coordinates are in the middle of the town.
 """
 
 from __future__ import annotations

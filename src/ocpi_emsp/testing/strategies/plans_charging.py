@@ -1,7 +1,7 @@
-"""What has to agree inside a tariff, a session and a CDR (mod_tariffs.md, mod_sessions.md, mod_cdrs.md).
+"""The agreement within a tariff, a session and a CDR (mod_tariffs.md, mod_sessions.md, mod_cdrs.md).
 
 Rules of this module:
-- one small plan or finish per model; what the annotations say already is not said again;
+- one small plan or finish per model; it repeats nothing that the annotations already say;
 - durations are multiples of 36 seconds, a hundredth of an hour, so that sums are exact.
 """
 
@@ -79,7 +79,7 @@ _ABOVE_ZERO = amounts(100, 4).map(lambda price: price + 1)
 
 @plan(TariffRestrictions)
 def _tariff_restrictions(builder: Builder, draw: st.DrawFn, _given: Given) -> Strategies:
-    """At least one restriction; each that is a range comes as both of its ends, the first below the second."""
+    """Draw at least one restriction; a range always has both of its ends, the first below the second."""
     chosen = [*_RANGES, "day_of_week"] if builder.full else draw(_RESTRICTED)
     strategies: dict[str, Any] = {}
     for pair, values in _RANGES.items():
@@ -89,7 +89,7 @@ def _tariff_restrictions(builder: Builder, draw: st.DrawFn, _given: Given) -> St
 
 
 def _rising(least: int, most: int, shown: Callable[[int], Any]) -> st.SearchStrategy[tuple[Any, ...]]:
-    """Two values, the first below the second."""
+    """Draw two values, the first below the second."""
 
     def two(drawn: tuple[int, ...]) -> tuple[Any, ...]:
         one, more = drawn
@@ -128,7 +128,7 @@ _DAY_SECONDS = st.integers(0, 86400)
 def _periods(
     draw: st.DrawFn, builder: Builder, start: datetime, least: int
 ) -> tuple[tuple[ChargingPeriod, ...], datetime]:
-    """Charging periods one after the other from ``start`` on, and where the last one ends."""
+    """Draw consecutive charging periods from ``start`` on, and return the end of the last one."""
     lengths = draw(_LENGTHS[least])
     periods = []
     for place, length in enumerate(lengths):
@@ -150,7 +150,7 @@ def _periods(
 
 
 def volume(periods: Any, *kinds: CdrDimensionType) -> Decimal:
-    """The sum of the volumes of these dimensions over charging periods."""
+    """Return the sum of the volumes of these dimensions over charging periods."""
     return sum((each.volume for period in periods for each in period.dimensions if each.type in kinds), Decimal(0))
 
 
@@ -174,7 +174,7 @@ _CURRENCIES = st.sampled_from(["EUR", "CHF", "GBP"])
 def _session(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
     status = given.get("status") or (SessionStatus.COMPLETED if builder.full else draw(_STATUSES))
     start = given.get("start_datetime") or draw(moments())
-    # A session that waits has not charged yet.
+    # A waiting session has not charged yet.
     pending = status == SessionStatus.PENDING and not builder.full
     periods, end = ((), start) if pending else _periods(draw, builder, start, int(builder.full))
     end = max(end, start + timedelta(seconds=_STEP))

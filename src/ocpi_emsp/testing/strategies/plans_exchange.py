@@ -1,6 +1,6 @@
-"""What has to agree inside tokens, commands, credentials, versions and the envelope.
+"""The agreement within tokens, commands, credentials, versions and the envelope.
 
-Rules of this module: one small plan per model; what the annotations say already is not said again.
+Rules of this module: one small plan per model; it repeats nothing that the annotations already say.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
 @plan(LocationReferences)
 def _location_references(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
-    """Connectors are named only where it is clear of which EVSE they are."""
+    """Name connectors only if their EVSE is unambiguous."""
     evses = given["evse_uids"] if "evse_uids" in given else draw(_ids(39, builder.full))
     connectors = _ids(36, builder.full) if len(evses) == 1 else st.just(())
     return {"evse_uids": evses, "connector_ids": connectors}
@@ -44,7 +44,7 @@ def _ids(most: int, full: bool) -> st.SearchStrategy[tuple[str, ...]]:
 
 @plan(AuthorizationInfo)
 def _authorization_info(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
-    """Only a driver who may charge gets a location."""
+    """Give a location only to a driver who may charge."""
     allowed = given.get("allowed") or draw(st.just(Allowed.ALLOWED) if builder.full else st.sampled_from(Allowed))
     location = builder.maybe(builder.model(LocationReferences)) if allowed == Allowed.ALLOWED else st.just(None)
     return {"allowed": allowed, "location": location}
@@ -74,7 +74,7 @@ def _endpoint(_builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
 
 @plan(VersionDetail)
 def _version_detail(builder: Builder, _draw: st.DrawFn, _given: Given) -> Strategies:
-    """Every party has credentials (version_information_endpoint.md)."""
+    """Include credentials, which every party has (version_information_endpoint.md)."""
     others = st.sampled_from([module for module in ModuleID if module != ModuleID.CREDENTIALS])
     rest = st.lists(others, min_size=builder.full, max_size=6, unique=True)
     endpoints = rest.map(lambda modules: tuple(map(_served, [ModuleID.CREDENTIALS, *modules])))

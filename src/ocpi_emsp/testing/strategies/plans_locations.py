@@ -1,6 +1,6 @@
-"""What has to agree inside a location, an EVSE, and their parts (mod_locations.md).
+"""The agreement within a location, an EVSE, and their parts (mod_locations.md).
 
-Rules of this module: one small plan or finish per model; what the annotations say already is not said again.
+Rules of this module: one small plan or finish per model; it repeats nothing that the annotations already say.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from ocpi_emsp.testing.strategies.places import PLACES, Place
 from ocpi_emsp.testing.strategies.scalars import clock, degrees, evse_ids, moments, together
 
 _AROUND = 50_000
-"""Millionths of a degree, about five kilometres: what belongs to a town lies in it."""
+"""Millionths of a degree, about five kilometres: the extent of a town."""
 _DAY = timedelta(days=1)
 _BOTH, _STEPS, _PERCENT = st.booleans(), st.integers(0, _AROUND), st.integers(1, 100).map(Decimal)
 _ANYWHERE = st.sampled_from(PLACES)
@@ -53,7 +53,7 @@ def _location(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
 
 @cache
 def _located(builder: Builder, place: Place) -> Strategies:
-    """The fields of a location in this town."""
+    """Return the fields of a location in this town."""
     evse = builder.model(Evse, {**_evse_at(builder, place)})
     evses = st.lists(evse, min_size=builder.full, max_size=2, unique_by=(_uid, _evse_id))
     related = builder.model(AdditionalGeoLocation, _around(place))
@@ -103,7 +103,7 @@ def _around(place: Place) -> Mapping[str, st.SearchStrategy[str]]:
 
 @cache
 def used(builder: Builder) -> st.SearchStrategy[Location]:
-    """A location with exactly the EVSE and the connector that were used (mod_sessions.md 3.1, mod_cdrs.md 3.1)."""
+    """Draw a location with exactly the EVSE and the connector that were used (mod_sessions.md 3.1, mod_cdrs.md 3.1)."""
 
     @cache
     def at(place: Place) -> st.SearchStrategy[Location]:
@@ -148,7 +148,7 @@ _OUTPUT = {
     PowerType.AC_3_PHASE: ([230, 220], [16, 32, 63]),
     PowerType.DC: ([400, 500, 920], [50, 125, 500]),
 }
-"""Volts (mod_locations.md 3.3: line to neutral where there are three phases) and amperes that are built."""
+"""Volts (mod_locations.md 3.3: line to neutral for three phases) and amperes of real hardware."""
 
 
 @plan(Connector)
@@ -163,7 +163,7 @@ _POWERS = st.sampled_from([PowerType.AC_3_PHASE, PowerType.AC_1_PHASE, PowerType
 def _powered(power: PowerType) -> Strategies:
     direct = power == PowerType.DC
     volts, amperes = _OUTPUT.get(power, _OUTPUT[PowerType.DC])
-    # A Schuko or a single-phase CEE socket does not carry three phases.
+    # A Schuko or a single-phase CEE socket does not have three phases.
     three = [
         kind for kind in _AC if "DOMESTIC" not in kind and "single" not in kind and kind != ConnectorType.IEC_62196_T1
     ]
@@ -211,7 +211,7 @@ _SOURCES = [
 
 
 def _shares(kinds: list[EnergySourceCategory]) -> tuple[EnergySource, ...]:
-    """As good as equal shares that add up to 100."""
+    """Return almost equal shares that add up to 100."""
     if not kinds:
         return ()
     share = Decimal(100 // len(kinds))
@@ -256,7 +256,7 @@ def _regular(builder: Builder) -> st.SearchStrategy[tuple[RegularHours, ...]]:
 
 
 def _apart(periods: tuple[ExceptionalPeriod, ...]) -> tuple[ExceptionalPeriod, ...]:
-    """Periods that do not overlap: each is moved behind the one before it."""
+    """Return periods that do not overlap: each is moved behind the previous one."""
     moved: list[ExceptionalPeriod] = []
     for period in sorted(periods, key=lambda each: each.period_begin):
         begin = max([period.period_begin, *(before.period_end + _DAY for before in moved)])

@@ -1,13 +1,13 @@
-"""Values of the wire's scalar types, as a partner has them.
+"""Values of the wire's scalar types, as partners use them.
 
 Rules of this module:
-- a value keeps the constraints of its annotation, which are read from the annotation; a field's name only says which
-  of the possible values is a likely one (a city for ``city``);
+- a value obeys the constraints of its annotation, which are read from the annotation; a field's name only selects a
+  likely value among the possible ones (a city for ``city``);
 - the simplest value comes first: a short number for an id, the specification's own example for a place;
-- a strategy is built once: Hypothesis looks through every new one when it is first drawn from;
-- the boundaries of a length are hit: a text of one character and one of exactly as many as the field allows;
-- a scalar is one choice where it can be: Hypothesis shrinks choice by choice. ``st.builds`` and ``st.tuples`` are not
-  used: after a failure, Hypothesis draws hundreds of new values for each of their parts, to comment on them.
+- a strategy is built once: Hypothesis analyses every new one when it is first drawn from;
+- the boundaries of a length are covered: a text of one character and one of exactly as many as the field allows;
+- a scalar is one choice if possible: Hypothesis shrinks choice by choice. ``st.builds`` and ``st.tuples`` are not used:
+  after a failure, Hypothesis draws hundreds of new values for each of their parts, to comment on them.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from ocpi_emsp.testing.strategies.places import CURRENCIES, LANGUAGES, PLACES, Z
 from ocpi_emsp.testing.strategies.schema import reading
 
 FIRST, LAST = datetime(2015, 6, 29, 20, 39, 9, tzinfo=UTC), datetime(2024, 12, 31, 23, 59, 59, tzinfo=UTC)
-"""When everything happens: from the specification's example until before the day this was written."""
+"""The range of all times: from the specification's example until before the day this was written."""
 _SECONDS = int((LAST - FIRST).total_seconds())
 
 _ALPHANUMERIC = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 remembered = lru_cache(maxsize=4096)
-"""For what builds a strategy of parts that are remembered themselves; the bound is for those of callers."""
+"""For functions that build a strategy from cached parts; the bound is for parts from callers."""
 
 _PARTIES = ("TNM", "BEC", "ABC", "4EV", "E1X")
 
 
 @cache
 def moments(first: datetime = FIRST, last: datetime = LAST) -> st.SearchStrategy[datetime]:
-    """Aware UTC timestamps in whole seconds; the first one is the simplest."""
+    """Draw aware UTC timestamps in whole seconds; the first one is the simplest."""
     return st.integers(0, int((last - first).total_seconds())).map(lambda seconds: first + timedelta(seconds=seconds))
 
 
 @remembered
 def together(*parts: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
-    """One of each, as ``st.tuples`` draws them."""
+    """Draw one of each, like ``st.tuples``."""
     return _together(parts)
 
 
@@ -55,7 +55,7 @@ def _together(draw: st.DrawFn, parts: tuple[st.SearchStrategy[Any], ...]) -> tup
 
 @cache
 def amounts(most: int = 1000, places: int = 4) -> st.SearchStrategy[Decimal]:
-    """Exact numbers from 0 to ``most`` with up to ``places`` decimals; whole ones are the simplest."""
+    """Draw exact numbers from 0 to ``most`` with up to ``places`` decimals; whole ones are the simplest."""
 
     def amount(number: int) -> Decimal:
         if number <= most:
@@ -68,7 +68,7 @@ def amounts(most: int = 1000, places: int = 4) -> st.SearchStrategy[Decimal]:
 
 @cache
 def identifiers(most: int) -> st.SearchStrategy[str]:
-    """Printable ASCII that a partner uses as an id, of up to ``most`` characters: a number, a text, a full one."""
+    """Draw printable ASCII ids of up to ``most`` characters: a number, a text, one of full length."""
 
     def identifier(number: int) -> str:
         rest, form = divmod(number, 3)
@@ -82,7 +82,7 @@ def identifiers(most: int) -> st.SearchStrategy[str]:
 
 
 def _in_letters(number: int) -> str:
-    """A number to the base of the alphabet."""
+    """Return a number to the base of the alphabet."""
     text = ""
     while number or not text:
         number, digit = divmod(number, len(_ALPHANUMERIC))
@@ -92,7 +92,7 @@ def _in_letters(number: int) -> str:
 
 @cache
 def texts(most: int) -> st.SearchStrategy[str]:
-    """Text to be shown, non-ASCII at times, never blank, of up to ``most`` characters."""
+    """Draw display text, sometimes non-ASCII, never blank, of up to ``most`` characters."""
     some = ("Gent Zuid", "Park & Charge", "Café de la Gare", "Münchner Straße", "Łódź", "充电站")
     letters = "ABÉñß中"
     return st.sampled_from([*(text[:most].strip() for text in some), *letters, *(letter * most for letter in letters)])
@@ -100,7 +100,7 @@ def texts(most: int) -> st.SearchStrategy[str]:
 
 @cache
 def urls(most: int = 255) -> st.SearchStrategy[str]:
-    """Absolute https URLs of up to ``most`` characters."""
+    """Draw absolute https URLs of up to ``most`` characters."""
     host = "https://example.com/"
     some = ("https://www.example.org/ocpi/cpo", "https://example.com:8443/a/b.html?c=d")
     full = [host + letter * (most - len(host)) for letter in "abc"]
@@ -109,7 +109,7 @@ def urls(most: int = 255) -> st.SearchStrategy[str]:
 
 @cache
 def evse_ids(country_code: str | None = None) -> st.SearchStrategy[str]:
-    """EVSE-IDs in the form of eMI3: country, operator, ``E``, a number of the operator's own."""
+    """Draw EVSE-IDs in the form of eMI3: country, operator, ``E``, the operator's own number."""
     countries = [country_code] if country_code else [place.country_code for place in PLACES]
     operators = st.sampled_from([f"{country}*{party}*E" for country in countries for party in _PARTIES])
     outlets = st.integers(1, 2 * 99999).map(lambda number: str(number) if number <= 99999 else f"{number:030}")
@@ -118,7 +118,7 @@ def evse_ids(country_code: str | None = None) -> st.SearchStrategy[str]:
 
 @cache
 def contract_ids() -> st.SearchStrategy[str]:
-    """Contract ids of drivers (eMA-ID): country, provider, ``C`` and eight more; dashes between them or none."""
+    """Draw contract ids of drivers (eMA-ID): country, provider, ``C`` and eight more; with or without dashes."""
     countries = [place.country_code for place in PLACES]
     providers = [f"{country}{dash}{party}{dash}C" for dash in ("", "-") for country in countries for party in _PARTIES]
     return together(st.sampled_from(providers), st.integers(1, 99_999_999).map("{:08}".format)).map("".join)
@@ -126,37 +126,37 @@ def contract_ids() -> st.SearchStrategy[str]:
 
 @cache
 def party_ids() -> st.SearchStrategy[str]:
-    """Three letters or digits."""
+    """Draw three letters or digits."""
     return st.sampled_from(_PARTIES) | st.text(_LETTERS, min_size=3, max_size=3)
 
 
 @cache
 def coordinates(name: str, most: int) -> st.SearchStrategy[str]:
-    """Latitudes or longitudes up to ``most``, as text with six decimals; towns first, then whole degrees."""
+    """Draw latitudes or longitudes up to ``most``, as text with six decimals; towns first, then whole degrees."""
     towns = st.sampled_from([getattr(place, name) for place in PLACES])
     return (towns | st.integers(-most, most).map(lambda number: number * 10**6)).map(degrees)
 
 
 def degrees(millionths: int) -> str:
-    """A coordinate as the wire has it."""
+    """Return a coordinate as written on the wire."""
     return f"{Decimal(millionths).scaleb(-6):.6f}"
 
 
 @cache
 def times_of_day() -> st.SearchStrategy[str]:
-    """``HH:MM``."""
+    """Draw ``HH:MM``."""
     return st.integers(0, 24 * 60 - 1).map(clock)
 
 
 def clock(minutes: int) -> str:
-    """Minutes after midnight as ``HH:MM``."""
+    """Return minutes after midnight as ``HH:MM``."""
     return f"{minutes // 60:02}:{minutes % 60:02}"
 
 
 # --- by the name of the field ---------------------------------------------------------------------------------------
 
 _Values = Callable[[int], st.SearchStrategy[str]]
-"""What a string field usually holds, by the most characters it allows."""
+"""Draws the usual content of a string field, given its maximum number of characters."""
 
 
 def _of(*values: str) -> _Values:
@@ -184,7 +184,7 @@ SPECIAL: Mapping[str, _Values] = {
     "end_date": _of("2024-12-31"),
     **dict.fromkeys(_URLS.split(), urls),
 }
-"""String fields whose text means something: a longer text or another alphabet would break a semantic rule."""
+"""String fields whose text has a meaning: a longer text or another alphabet would break a semantic rule."""
 
 NAMED: Mapping[str, _Values] = {
     **SPECIAL,
@@ -199,23 +199,23 @@ NAMED: Mapping[str, _Values] = {
     "energy_product_name": _of("eco-power", "GreenEnergy"),
     "status_message": _of("Success", "Unknown token"),
 }
-"""String fields for which a likely text is known; every other one holds any text."""
+"""String fields with a known likely text; every other field holds any text."""
 
 
 def strings(node: inspect.StrType, name: str) -> st.SearchStrategy[str]:
-    """Text for the field ``name``."""
+    """Draw text for the field ``name``."""
     most = 100 if node.max_length is None else node.max_length
     return NAMED.get(name, texts)(most)
 
 
 def integers(node: inspect.IntType) -> st.SearchStrategy[int]:
-    """Integers from 1 on within the field's range; Hypothesis itself likes the two ends."""
+    """Draw integers from 1 on within the field's range; Hypothesis itself prefers the two ends."""
     least, most = 1 if node.ge is None else node.ge, 99999 if node.le is None else node.le
     return st.integers(int(max(least, 1)), int(most))
 
 
 def scalars(node: inspect.Type, name: str, extra: inspect.Type | None = None) -> st.SearchStrategy[Any]:
-    """Values of a scalar; ``extra`` is the node with its metadata, which may name a reading."""
+    """Draw values of a scalar; ``extra`` is the node with its metadata, which may name a reading."""
     if reading(extra or node) == "time_of_day":
         return times_of_day()
     match node:

@@ -1,6 +1,6 @@
-"""The models' annotations, as everything that generates reads them.
+"""The models' annotations, as all generators read them.
 
-Rules of this module: nothing about a field is written here; it comes from ``msgspec.inspect``.
+Rules of this module: it states nothing about a field itself; everything comes from ``msgspec.inspect``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SCHEMAS: dict[type[Any], Mapping[str, inspect.Field]] = {}
 
 
 def schema(kind: type[Any]) -> Mapping[str, inspect.Field]:
-    """The fields of a model by name, in their order. Raises TypeError if ``kind`` is not a model."""
+    """Return the fields of a model by name, in their order. Raises TypeError if ``kind`` is not a model."""
     if kind not in _SCHEMAS:
         node = inspect.type_info(kind)
         if not isinstance(node, inspect.DataclassType):
@@ -32,7 +32,7 @@ def schema(kind: type[Any]) -> Mapping[str, inspect.Field]:
 
 
 def reading(node: inspect.Type) -> str | None:
-    """The reading that a scalar's annotation names (``extra={"reading": ...}``), or None."""
+    """Return the reading that a scalar's annotation names (``extra={"reading": ...}``), or None."""
     match node:
         case inspect.Metadata(extra=extra) if extra and "reading" in extra:
             return str(extra["reading"])

@@ -1,9 +1,9 @@
-"""``manage.py ocpi_emsp``: the work that must run beside a web server, and what begins with a partner.
+"""``manage.py ocpi_emsp``: the work that must run beside a web server, and the first steps with a partner.
 
 Rules of this module:
 - it runs with the hooks and listeners of the project, which the command ``ocpi-emsp`` does not know;
 - SIGTERM and Ctrl-C end the background work in order, after the current listener, push or page of a sync;
-- a failure that has a sentence is a CommandError; a token is read from a file, since other users see arguments.
+- a failure with a message is a CommandError; a token is read from a file, since other users can see arguments.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Command(BaseCommand):
     help = "The eMSP of this project: its background work, and its partners."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare what it can do."""
+        """Declare the subcommands and their arguments."""
         commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
         commands.add_parser(
             "background",
@@ -54,7 +54,7 @@ class Command(BaseCommand):
         sync.add_argument("--full", action="store_true", help="pull everything, and mark what a CPO does not list")
 
     def handle(self, *, command: str, **given: Any) -> None:
-        """Run one of them. Raises CommandError."""
+        """Run a subcommand. Raises CommandError."""
         try:
             getattr(self, f"_{command}")(given)
         except (OcpiError, ValueError, OSError) as error:
@@ -100,7 +100,7 @@ class Command(BaseCommand):
 
 
 def _invitation(versions_url: str | None, token_file: str | None, file: str | None) -> tuple[str, str]:
-    """The versions URL and the token A. Raises CommandError."""
+    """Return the versions URL and the token A. Raises CommandError."""
     if file is None:
         if versions_url is None or token_file is None:
             raise CommandError("Missing invitation: give URL and --token-a-file FILE, or --invitation FILE")
@@ -124,8 +124,8 @@ def _read(file: str, option: str) -> str:
 
 @contextmanager
 def stop_signals() -> Iterator[queue.SimpleQueue[str]]:
-    """A queue with the names of signals that ask for the end, instead of what these do elsewhere."""
-    stop = queue.SimpleQueue[str]()  # its put may interrupt its get: no lock of Python's is involved
+    """Yield a queue with the names of received stop signals, in place of their usual effect."""
+    stop = queue.SimpleQueue[str]()  # its put may interrupt its get: it uses no lock of Python's
     signals = (signal.SIGTERM, signal.SIGINT)
     before = [signal.signal(each, lambda number, _: stop.put(signal.Signals(number).name)) for each in signals]
     try:
@@ -138,6 +138,6 @@ def stop_signals() -> Iterator[queue.SimpleQueue[str]]:
 def _wait(stop: queue.SimpleQueue[str]) -> str:
     while True:
         try:
-            return stop.get(timeout=1)  # Windows delivers no signal to a thread that waits without end
+            return stop.get(timeout=1)  # Windows delivers no signal to a thread in a wait without timeout
         except queue.Empty:
             continue
