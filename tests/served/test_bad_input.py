@@ -145,30 +145,32 @@ def test_the_first_credentials_are_refused_alike(partner: Partner) -> None:
 ITEM = b'[{"uid": "E1", "id": "E1", "connectors": '
 DEEP = {
     "arrays": (b'{"id": "LOC1", "evses": ', b"[", b"]", b"}"),
-    "arrays-in-an-unknown-member": (b'{"x-vendor": ', b"[", b"]", b"}"),
     "objects": (b"", b'{"operator": ', b"}", b""),
-    "objects-in-an-unknown-member": (b"", b'{"x": ', b"}", b""),
     "objects-of-a-repeated-member": (b'{"location": 1, "location": ', b'{"x": ', b"}", b"}"),
     "evses-of-evses": (b'{"evses": ', ITEM, b"}]", b"}"),
     "connectors-of-connectors": (b'{"connectors": ', ITEM, b"}]", b"}"),
+    "in-an-unknown-member": (b'{"x-vendor": ', b"[", b"]", b"}"),
 }
-DEPTHS = [33, 450, 980, 10_000]
+DEPTHS = [257, 450, 980, 10_000]
 """Beyond our bound, what our code on 3.11 goes through, the parsers of 3.11, and those of 3.13."""
 
 
 @pytest.mark.servers_in_turn
 @pytest.mark.parametrize("name", DEEP)
 def test_too_deep(stocked: Partner, name: str) -> None:
-    """On every Python; without the bound 500 for what is merged, or looked through for repetitions, level by level."""
+    """It is JSON on every Python, and no PATCH is 500, which is merged level by level, nor is a repeated member."""
     starts, opens, closes, ends = DEEP[name]
     for write in WRITES:
         for depth in DEPTHS:
             content = starts + opens * depth + b"1" + closes * depth + ends
             if "credentials" in write and len(content) > CredentialLimits().request_body:
                 continue  # 413
+            if name == "objects" and write == "patch-location":
+                continue  # an operator may have unknown members
             answer = refused(stocked, write, content)
             assert answer.both == (200, 2001), (write, depth, answer.text)
-            assert [finding["rule"] for finding in answer.data] == ["document.bounds"], (write, depth, answer.text)
+            if not write.startswith("patch"):
+                assert [finding["rule"] for finding in answer.data] == ["document.bounds"], (write, depth)
 
 
 @pytest.mark.servers_in_turn

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import accumulate
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
@@ -64,13 +65,17 @@ LIGHT: Final = 64 * 1024
 """Size in bytes up to which a document that the strict lane accepts is not weighed."""
 
 _DEEPEST = 32
-"""Nesting depth allowed in a document that Python code walks through; the models need nine."""
+"""Nesting depth allowed in a document of thousands of values; the models need nine."""
+_WALKED = 256
+"""Nesting depth allowed in a document that Python code walks through, which it may do with 1000 nested calls."""
 _TOO_DEEP: Final = (b"[" * (_DEEPEST + 1), b"{" * (_DEEPEST + 1))
 """First bytes of a document that consists of that many opening brackets or braces."""
 _NESTED = 10
 """Nesting depth below an OCPI object."""
 _STEPS = 6
 """Path length of the place that a rejection names; deeper parts are too many to be named."""
+_PIECE: Final = 64 * 1024
+"""Number of brackets that are counted at once, so that other threads get their turn."""
 _STRUCTURE: Final = b'[]{},"'
 _NO_STRUCTURE: Final = bytes(each for each in range(256) if each not in _STRUCTURE)
 _EMPTY: Final = (b"{}", b"[]")
@@ -94,7 +99,7 @@ def weigh(data: bytes, bounds: Bounds = DEFAULT_BOUNDS) -> None:
         raise _refusal(data, data, lambda part: part, lambda part: part.count(b'"') // 4, bounds.values, "values")
     skeleton = _skeleton(data)
     if any(run in skeleton for run in _TOO_DEEP):
-        raise _too_deep()
+        raise too_deep(_DEEPEST)
     for measure, bound, what in ((_values, bounds.values, "values"), (_objects, bounds.objects, "objects")):
         if measure(skeleton) > bound:
             raise _refusal(data, skeleton, _skeleton, measure, bound, what, bound // 2)
@@ -105,21 +110,40 @@ def weigh(data: bytes, bounds: Bounds = DEFAULT_BOUNDS) -> None:
 
 def require_shallow(data: bytes) -> None:
     """Raise InvalidObject if objects and lists nest too deeply, or NotJson if such a document is not JSON."""
-    brackets = _skeleton(data).translate(_AS_BRACKETS, b",")
-    for left in range(_DEEPEST, 0, -1):
-        if len(brackets) <= 2 * left:
-            return
-        brackets = brackets.replace(b"[]", b"")  # removes exactly the innermost level
-    if brackets and brackets.count(b"[") == brackets.count(b"]"):  # otherwise it is truncated
+    if nests_deeper(data, _WALKED):
         is_readable_json(data)  # raises NotJson if it is not
-        raise _too_deep()
+        raise too_deep(_WALKED)
+
+
+def nests_deeper(data: bytes, most: int = _DEEPEST) -> bool:
+    """Return whether objects and lists nest more than ``most`` levels deep; False for a truncated document."""
+    brackets = _skeleton(data).translate(_AS_BRACKETS, b",")
+    return brackets.count(b"[") * 2 == len(brackets) and _depth(brackets, most) > most
 
 
 _AS_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
+_STEP: Final = {ord("["): 1, ord("]"): -1}
 
 
-def _too_deep() -> InvalidObject:
-    message = f"more than {_DEEPEST} objects and lists inside each other, at most {_DEEPEST} are read"
+def _depth(brackets: bytes, most: int) -> int:
+    """Return the nesting depth, or a number up to ``most`` if it is not more than that."""
+    for taken in range(_NESTED):  # nearly all documents are gone by then
+        if len(brackets) <= 2 * (most - taken):
+            return taken
+        if b"[" * (most + 1) in brackets:
+            return most + 1
+        brackets = brackets.replace(b"[]", b"")  # removes exactly the innermost level
+    deepest = depth = 0
+    for start in range(0, len(brackets), _PIECE):
+        levels = [*accumulate(map(_STEP.__getitem__, brackets[start : start + _PIECE]), initial=depth)]
+        deepest, depth = max(deepest, max(levels)), levels[-1]
+    return _NESTED + deepest
+
+
+def too_deep(most: int = 0) -> InvalidObject:
+    """Return the rejection of a document that nests too deeply, with the bound if there is one."""
+    message = f"more than {most} objects and lists inside each other, at most {most} are read"
+    message = message if most else "too many objects and lists inside each other"
     return InvalidObject(f"too much to read: {message}", findings=(Finding.of(rules.BOUNDS, "", message),))
 
 

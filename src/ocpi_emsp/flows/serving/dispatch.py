@@ -23,7 +23,7 @@ from attrs import evolve
 from ocpi_emsp import logs
 from ocpi_emsp.codec.documents import GZIP
 from ocpi_emsp.codec.readings import shown
-from ocpi_emsp.codec.weight import require_shallow
+from ocpi_emsp.codec.weight import nests_deeper, require_shallow, too_deep
 from ocpi_emsp.errors import (
     InvalidObject,
     MethodNotAllowed,
@@ -230,6 +230,10 @@ async def _answered(incoming: Incoming, route: Route) -> Response:
             raise NotJson("the body is empty") from None
         require_shallow(incoming.request.body)  # it may be JSON that nests too deeply for the parser
         raise
+    except RecursionError:
+        if not nests_deeper(incoming.request.body):
+            raise
+        raise too_deep() from None  # a PATCH is merged level by level
 
 
 def _route(matrix: SupportMatrix, matched: Match, method: str) -> Route:

@@ -20,7 +20,6 @@ from ocpi_emsp.codec.newer import names_of_patch
 from ocpi_emsp.codec.patch import Members, identity, items, join, members
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.codec.rules import BOUNDS
-from ocpi_emsp.codec.weight import require_shallow
 from ocpi_emsp.flows.inbound.evses import find_evse
 from ocpi_emsp.flows.inbound.request import Incoming, deviating, note
 from ocpi_emsp.flows.inbound.twins import may_repeat, name_members, store_repeated
@@ -56,16 +55,12 @@ _NULL: Final = msgspec.Raw(b"null")
 
 
 async def usable_patch(incoming: Incoming, route: Route) -> Incoming:
-    """Return the request without members that no PATCH can have.
-
-    Raises NotJson; InvalidObject if no member remains, or if the body nests too deeply.
-    """
+    """Return the request without members that no PATCH can have. Raises NotJson; InvalidObject if no member remains."""
     kind = OBJECTS.get(route.name)
     if kind is None:
         return incoming
     if kind in (Location, Evse):
         _require_mergeable(incoming)
-    require_shallow(incoming.request.body)  # it is merged recursively
     changes = incoming.parts
     if may_repeat(incoming.request.body, changes):
         await _name_repeated(incoming, route)
