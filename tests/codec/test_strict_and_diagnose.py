@@ -7,10 +7,12 @@ import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from ocpi_emsp.check.examples import base
 from ocpi_emsp.codec import Diagnosis, decode, decode_strict, diagnose, dump, encode, parse
 from ocpi_emsp.codec.strict import decode_struct
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.findings import Severity, pointer
+from ocpi_emsp.models import Location
 from ocpi_emsp.testing.payloads import mutations
 from ocpi_emsp.testing.strategies import JSON, KINDS, documents
 
@@ -78,6 +80,16 @@ def test_a_mutation_is_reported_where_it_is(kind: type[Any], data: st.DataObject
     assert rules - {"string.not_ascii"} == mutation.rules, diagnosis.findings
     elsewhere = {finding.rule for finding in diagnosis.findings if finding.pointer != place}
     assert elsewhere <= {"string.not_ascii"}
+
+
+def test_a_mutation_beside_empty_texts_is_reported_where_it_is() -> None:
+    """An empty object in the place of the website would say, with the name, that there is no owner."""
+    document = base(Location) | {"owner": {"name": "", "website": ""}}
+    found = [each for each in mutations(Location, document) if each.name == "object for a scalar"]
+    for mutation in found:
+        _, diagnosis = both_lanes(Location, dump(mutation.apply(document)))
+        assert {(each.pointer, each.rule) for each in diagnosis.findings} == mutation.places
+    assert {("owner", name) for name in ("name", "website")} <= {each.path for each in found}
 
 
 @each_kind

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from attrs import evolve, frozen
@@ -22,6 +23,8 @@ from ocpi_emsp.testing.strategies.schema import reading, schema
 
 Path: TypeAlias = tuple[str | int, ...]
 
+_AN_OBJECT: Mapping[str, Any] = MappingProxyType({"x": 1})
+"""Not an empty one: among members that are empty, too, it would say that there is nothing (rule value.empty)."""
 DROP = object()
 """Stands for the removal of a member."""
 
@@ -83,7 +86,7 @@ def _mutations(node: inspect.Type, value: Any, path: Path) -> Iterator[Mutation]
         case inspect.RawType():
             return  # it is never read
         case _:
-            yield _one("object for a scalar", path, {}, "value.type")
+            yield _one("object for a scalar", path, dict(_AN_OBJECT), "value.type")
             for name, changed, rules, strict_refuses in _CHANGES[type(inner)](inner, value, reading(node)):
                 yield Mutation(name, path, changed, frozenset(rules.split()), strict_refuses)
 
