@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import anyio
 import pytest
@@ -12,6 +13,7 @@ from django.db import connections, transaction
 from contrib_django.test_transactions import rolled_back
 from flows.support import offline_emsp
 from ocpi_emsp import Emsp
+from ocpi_emsp._pieces import PieceTransaction
 from ocpi_emsp.contrib.django.store import DjangoStore
 from ocpi_emsp.errors import SchemaMismatch
 from ocpi_emsp.storage import migrations
@@ -71,3 +73,23 @@ def test_a_transaction_of_our_own_names_the_same_command(
         get()
     said = f": the schema has revision {current}; expected revision 9999: run {command(alias)}"
     assert raised.value.message.endswith(said)
+
+
+def test_once_it_was_looked_at_a_transaction_of_an_async_host_is_the_stores_own(emsp: Emsp, alias: str) -> None:
+    """It runs in one piece, in one worker thread."""
+    store = DjangoStore(alias)
+    mode: Any = store.for_mode("async")
+
+    async def kinds() -> list[type]:
+        found = list[type]()
+        for _ in range(2):
+            transaction = mode.transaction(read_only=True)
+            found.append(type(transaction))
+            async with transaction:
+                pass
+        await store.aclose()
+        return found
+
+    first, second = anyio.run(kinds)
+    assert (first is PieceTransaction, second is PieceTransaction) == (False, True)
+    assert emsp.tokens.get("A") is None

@@ -46,8 +46,8 @@ class DjangoStore:
 
     using: str
     _made: tuple[str, SqlStore] | None = field(default=None, init=False)
-    _current: SqlStore | None = field(default=None, init=False)
-    """The store whose schema was checked on a connection of Django."""
+    current: SqlStore | None = field(default=None, init=False)
+    """The store whose schema was checked and is up to date."""
     _making: threading.Lock = field(factory=threading.Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -132,6 +132,7 @@ class DjangoStore:
         store = cast("BlockingStore", sql.for_mode("sync"))
         if not self._is_djangos():
             with named_for_django(self.using), store.blocking_transaction(read_only=read_only) as tx:
+                self.current = sql
                 yield tx
             return
         connection = connections[self.using]
@@ -141,9 +142,9 @@ class DjangoStore:
             sql.joined(connection.connection),
             store.blocking_transaction() as joined,
         ):
-            if self._current is not sql:
+            if self.current is not sql:
                 require_current(connection, self.using, sql)
-                self._current = sql
+                self.current = sql
             joined.joined = is_of_project  # type: ignore[attr-defined] # ports.is_joined looks for it
             yield joined
 
@@ -184,11 +185,19 @@ class _Async:
 
     store: DjangoStore
 
+    def transaction(self, *, read_only: bool = False) -> AbstractAsyncContextManager[Transaction]:
+        sql = self.store.sql
+        opened = cast("Store", sql.for_mode("async")).transaction(read_only=read_only)
+        return opened if self.store.current is sql else self._first(sql, opened)
+
     @asynccontextmanager
-    async def transaction(self, *, read_only: bool = False) -> AsyncIterator[Transaction]:
-        store = cast("Store", self.store.sql.for_mode("async"))
+    async def _first(
+        self, sql: SqlStore, opened: AbstractAsyncContextManager[Transaction]
+    ) -> AsyncIterator[Transaction]:
+        """One that looks at the schema; it cannot run in one piece, as the later ones do."""
         with named_for_django(self.store.using):
-            async with store.transaction(read_only=read_only) as tx:
+            async with opened as tx:
+                self.store.current = sql
                 yield tx
 
 
