@@ -102,7 +102,8 @@ def test_files_and_parties_are_one_audit(tmp_path: Path, command: Command) -> No
     put_file(tmp_path, "right.json", RIGHT)
     ended = command("audit", "NL-TNM", "right.json", "DE-ABC", "nl-tnm", "--format", "json")
     assert list(audited(ended)) == ["right.json", "NL-TNM", "DE-ABC"]
-    assert (ended.status, ended.err) == (1, "ocpi-emsp: no CDR of DE-ABC was last updated in this period\n")
+    nothing = "there is no registration with DE-ABC, and no CDR and no session of it is stored"
+    assert (ended.status, ended.err) == (1, f"ocpi-emsp: {nothing}\n")
     table = command("audit", "NL-TNM", "right.json")
     assert table.out.startswith("4 CDRs: 2 right, 1 undecidable, 1 wrong\n")
     assert "(NL-TNM)" in table.out

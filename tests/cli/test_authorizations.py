@@ -41,7 +41,7 @@ def test_those_of_a_party(command: Command) -> None:
     (line,) = command("authorizations", "list", "--party", "de-abc", "--json").out.splitlines()
     assert json.loads(line)["id"] == "unknown"
     ended = command("authorizations", "list", "--party", "FR-XYZ")
-    assert (ended.status, ended.out, ended.err) == (0, "", "ocpi-emsp: there are no authorizations\n")
+    assert (ended.status, ended.out, ended.err) == (0, "", "ocpi-emsp: there are no authorizations of FR-XYZ\n")
     assert command("authorizations", "list", "--party", "FR-XYZ", "--json") == (0, "", "")
 
 

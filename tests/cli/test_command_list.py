@@ -39,4 +39,4 @@ def test_those_of_a_party_page_after_page(database: str, command: Command, monke
     lines = command("command", "list", "--party", "de-abc", "--json").out.splitlines()
     assert [json.loads(line)["id"] for line in lines] == [f"C{number:03}" for number in range(120)]
     assert "there are more: --limit" in command("command", "list").err
-    assert command("command", "list", "--party", "FR-XYZ").err == "ocpi-emsp: there are no commands\n"
+    assert command("command", "list", "--party", "FR-XYZ").err == "ocpi-emsp: there are no commands of FR-XYZ\n"

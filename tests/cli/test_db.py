@@ -93,7 +93,8 @@ def test_a_newer_schema_is_not_touched(command: Command) -> None:
 
 @pytest.mark.parametrize("action", ["current", "check"])
 def test_looking_makes_no_file(command: Command, folder: Path, action: str) -> None:
-    said = f"ocpi-emsp: there is no database {FILE}: serve, import and db upgrade create it\n"
+    there_is_none = f"ocpi-emsp: there is no database {FILE} in this directory: set --store to the one that exists"
+    said = f"{there_is_none}; serve, register, invite, import and db upgrade create it\n"
     assert command("db", action) == Ended(3, "", said)
     assert command("db", action, "--json") == Ended(3, "", said)
     assert list(folder.iterdir()) == []
@@ -158,7 +159,9 @@ def test_a_server_that_is_not_there_is_said(command: Command, action: str) -> No
 def test_a_file_that_is_no_database_is_said(command: Command) -> None:
     Path(FILE).write_text("this is a diary, and not a database at all\n" * 100)
     for action in ("upgrade", "current", "check"):
-        assert command("db", action) == Ended(3, "", f"ocpi-emsp: sqlite:///{FILE}: file is not a database\n")
+        another = "another file has this name: --store must name a SQLite database, or a file that is not there yet"
+        said = f"ocpi-emsp: sqlite:///{FILE}: file is not a database\nocpi-emsp: {another}\n"
+        assert command("db", action) == Ended(3, "", said)
 
 
 def test_processes_that_upgrade_at_once_do_it_once(start: Start, command: Command, url: str) -> None:

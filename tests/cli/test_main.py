@@ -59,6 +59,8 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
         (("simulate-cpo", "--token-a", "two words"), "printable ASCII"),
         (("invite", "NL", "TNM"), "PARTY: invalid party 'NL': expected CC-XXX, for example NL-TNM"),
         (("register", "notaurl", "--token-a", "t"), "VERSIONS_URL: invalid URL 'notaurl': expected an absolute URL"),
+        (("register", "http://[::1/v"), "VERSIONS_URL: invalid URL 'http://[::1/v': expected an absolute URL"),
+        (("register", "http://cpo.test:port/v"), "VERSIONS_URL: invalid URL 'http://cpo.test:port/v': expected an"),
         (("register", "https://cpo.example.com/versions"), "Missing option '--token-a'"),
         (("sync", "--since", "2024-05-01", "--full"), "--since cannot be combined with --full"),
         (("events", "retry"), "expected one of ID and --all"),
@@ -225,9 +227,30 @@ def test_what_the_library_raises_is_said_and_has_a_status(
     assert (ended.status, ended.out) == (status, "")
     first, *rest = ended.err.splitlines()
     assert first == f"ocpi-emsp: {output.printable(error.message)}"
-    registered = "'ocpi-emsp parties list' shows who is registered; 'register' and 'invite' begin with another party"
+    registered = (
+        "'ocpi-emsp parties list' shows who is registered, and who is only invited; "
+        "'ocpi-emsp register' and 'ocpi-emsp invite' begin a registration"
+    )
     next_steps = [registered] if isinstance(error, NotRegistered) else []
     assert rest == [f"ocpi-emsp: {output.printable(line)}" for line in [*map(str, error.findings), *next_steps]]
+
+
+@pytest.mark.parametrize("argv", [("matrix",), ("matrix", "--format", "json"), ("demo", "--json"), ("rules",)])
+def test_a_standard_output_that_is_closed_is_an_external_failure(
+    argv: Sequence[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As ``>&-`` closes it, or a service manager: Python has none then."""
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(argv) == 3
+    assert capsys.readouterr().err.endswith("ocpi-emsp: the output cannot be written: standard output is closed\n")
+
+
+def test_a_standard_error_that_is_closed_sends_no_message_to_standard_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(["check", "nowhere.json"]) == 2
+    assert capsys.readouterr().out == ""
 
 
 def test_tables_are_aligned_columns_without_a_terminal() -> None:

@@ -181,7 +181,7 @@ def test_the_id_of_a_cdr_is_listed_as_the_cpo_wrote_it(database: str, command: C
         (("parties", "show", "DE-ABC"), 1, "there is no party DE-ABC"),
         (("locations", "show", "loc1"), 1, "there is no location 'loc1'"),
         (("locations", "show", "LOC1", "--party", "DE-ABC"), 1, "there is no location 'LOC1' of DE-ABC"),
-        (("evses", "show", "LOC1/1"), 1, "there is no evse 'LOC1/1'"),
+        (("evses", "show", "LOC1/1"), 1, "there is no EVSE 'LOC1/1'"),
         (("evses", "show", "3256"), 2, "invalid id '3256': expected LOCATION/3256, or --location LOCATION"),
         (("reservations", "show", "LOC1/8"), 1, "there is no reservation 'LOC1/8'"),
         (("reservations", "show", "7"), 2, "invalid id '7': expected LOCATION/7, or --location LOCATION"),
@@ -206,7 +206,7 @@ def test_an_id_that_two_parties_have_needs_the_party(database: str, command: Com
     assert command("sessions", "show", "101", "--party", "DE-ABC", "--json").out == '{"id": "101"}\n'
     assert command("sessions", "list", "--party", "de-abc", "--json").out == '{"id": "101"}\n{"id": "7"}\n'
     assert command("sessions", "list", "--party", "XX-XXX", "--json").out == ""
-    assert command("sessions", "list", "--party", "XX-XXX").err == "ocpi-emsp: there are no sessions\n"
+    assert command("sessions", "list", "--party", "XX-XXX").err == "ocpi-emsp: there are no sessions of XX-XXX\n"
     add(database, Kind.TOKEN, ["012345678"], owner=filled.OURS, parent="OTHER")
     assert "--party IT-BEC --type RFID; --party IT-BEC --type OTHER" in command(
         "tokens", "show", "012345678"
@@ -249,7 +249,7 @@ def test_a_list_has_what_has_a_status(database: str, command: Command, monkeypat
     assert [row.split()[2] for row in rows] == ["3257"]
     assert json.loads(command("evses", "list", "NL-TNM", "--status", "AVAILABLE", "--json").out)["uid"] == "3256"
     none = command("evses", "list", "--status", "FREE")
-    assert (none.status, none.out, none.err) == (0, "", "ocpi-emsp: there are no evses with the status FREE\n")
+    assert (none.status, none.out, none.err) == (0, "", "ocpi-emsp: there are no EVSEs with the status FREE\n")
     store = SqlStore(database)
     with store.for_mode("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
         for number in range(20):

@@ -202,7 +202,11 @@ def test_a_party_of_which_nothing_is_there_is_named(command: Command) -> None:
     for argv in (("DE-ABC", *MAY), ("NL-TNM", "--from", "2024-07-01"), ("NL-TNM",)):
         ended = command("reconcile", *argv)
         assert ended.status == 0
-        assert ended.err == f"ocpi-emsp: no CDR and no session of {argv[0]} was last updated in this period\n"
+        if argv[0] == "DE-ABC":
+            nothing = "there is no registration with DE-ABC, and no CDR and no session of it is stored"
+        else:
+            nothing = "no CDR and no session of NL-TNM was last updated in this period"
+        assert ended.err == f"ocpi-emsp: {nothing}\n"
 
 
 @pytest.mark.usefixtures("database")

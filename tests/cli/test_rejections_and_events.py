@@ -45,7 +45,10 @@ def test_what_was_refused_is_listed(refused: list[str], command: Command) -> Non
     table = command("rejections", "list").out.splitlines()
     assert [row.split()[0] for row in table] == ["id", *refused]
     assert "PUT /2.1.1/locations/NL/TNM/LOC2  7         Location rejected" in table[1]
-    assert command("rejections", "list", "--party", "DE-ABC").err == "ocpi-emsp: there are no rejected requests\n"
+    assert (
+        command("rejections", "list", "--party", "DE-ABC").err
+        == "ocpi-emsp: there are no rejected requests of DE-ABC\n"
+    )
 
 
 def test_one_is_shown_with_its_findings_and_its_body(refused: list[str], command: Command) -> None:
@@ -187,8 +190,8 @@ def test_events_are_listed_by_topic(command: Command, monkeypatch: pytest.Monkey
         assert [event["id"] for event in listed(command, *argv)] == found
         assert [row.split()[0] for row in command(*argv).out.splitlines()] == ["id", *found]
         assert listed(command, *argv, "--party", "DE-ABC") == []
-    assert command("events", "list", "--party", "DE-ABC").err == "ocpi-emsp: no event is pending\n"
-    assert command("events", "list", "--dead", "--party", "DE-ABC").err == "ocpi-emsp: no event is dead\n"
+    assert command("events", "list", "--party", "DE-ABC").err == "ocpi-emsp: no event of DE-ABC is pending\n"
+    assert command("events", "list", "--dead", "--party", "DE-ABC").err == "ocpi-emsp: no event of DE-ABC is dead\n"
     (dead,) = listed(command, "events", "list", "--dead")
     assert dead == {
         "id": "dead",

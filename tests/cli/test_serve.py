@@ -21,6 +21,7 @@ from cli.conftest import SECONDS, Command, Start
 from ocpi_emsp.cli import serve
 from ocpi_emsp.flows.commands.upkeep import Done
 from ocpi_emsp.resources import running
+from ocpi_emsp.storage import FernetBox
 from ocpi_emsp.testing.cpo import Exchange, SimulatedCpo
 from ocpi_emsp.testing.cpo.server import serving
 
@@ -134,6 +135,23 @@ def test_a_network_that_is_none_is_2(command: Command, network: str) -> None:
     ended = command("serve", *WHO, "--port", "0", "--forwarded", network)
     assert (ended.status, ended.out) == (2, "")
     assert f"invalid --forwarded '{network}': expected networks or addresses of proxies" in ended.err
+
+
+@pytest.mark.parametrize("key", ["nonsense", "x" * 44, f"{FernetBox.new_key()},nonsense"])
+def test_a_key_of_the_environment_that_is_none_ends_it_before_a_partner_needs_it(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OCPI_EMSP_SECRET_KEY", key)
+    expected = "expected 32 bytes in URL-safe base64, or several such keys with commas"
+    for argv in (
+        ("serve", *LOCAL),
+        ("worker", *WHO, "--store", "postgresql+psycopg://nobody@127.0.0.1:1/x"),
+    ):
+        ended = command(*argv)
+        assert (ended.status, ended.out) == (2, "")
+        assert ended.err == f"ocpi-emsp: invalid key in OCPI_EMSP_SECRET_KEY: {expected}\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.usefixtures("closed_databases")

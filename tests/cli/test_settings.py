@@ -220,7 +220,10 @@ def test_a_file_that_cannot_be_read_is_said(command: Command) -> None:
     assert "ocpi-emsp.toml: cannot be read: Is a directory" in command("serve").err
     FILE.rmdir()
     FILE.write_bytes(b'name = "\xe9"')
-    assert "ocpi-emsp.toml: invalid TOML" in command("serve").err
+    said = "ocpi-emsp: ocpi-emsp.toml: invalid TOML: its encoding is not UTF-8: save it as UTF-8\n"
+    assert command("serve") == (2, "", said)
+    FILE.write_bytes('name = "Be"'.encode("utf-16"))  # as PowerShell's > writes it
+    assert command("serve") == (2, "", said)
 
 
 def test_the_file_is_the_one_in_the_working_directory(

@@ -22,8 +22,8 @@ NOWHERE = "http://127.0.0.1:1"
 URL = "sqlite:///emsp.db"
 NOT_REGISTERED = (
     "ocpi-emsp: FR-ABC: there is no registration with FR-ABC\n"
-    "ocpi-emsp: FR-ABC: 'ocpi-emsp parties list' shows who is registered; "
-    "'register' and 'invite' begin with another party\n"
+    "ocpi-emsp: FR-ABC: 'ocpi-emsp parties list' shows who is registered, and who is only invited; "
+    "'ocpi-emsp register' and 'ocpi-emsp invite' begin a registration\n"
 )
 
 

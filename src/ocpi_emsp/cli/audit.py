@@ -24,7 +24,7 @@ from ocpi_emsp.cli.file_names import Name, as_given, in_letters
 from ocpi_emsp.cli.inputs import Inputs, require_readable_once
 from ocpi_emsp.cli.options import LETTER_LIMIT, PERSON_LIMIT, Arguments
 from ocpi_emsp.cli.quick import read_without_notes
-from ocpi_emsp.cli.stores import emsp_of_tokens, opened
+from ocpi_emsp.cli.stores import emsp_of_tokens, opened, say_nothing_found
 from ocpi_emsp.codec import wire_time
 from ocpi_emsp.findings import counted
 from ocpi_emsp.models import Tariff
@@ -150,15 +150,12 @@ def _audit_party(arguments: Arguments, party: PartyId, sink: AuditSink) -> bool:
     all_right = True
     with opened(arguments) as store:
         sink.begin(name)
-        report = (
-            emsp_of_tokens(store)
-            .partner(party)
-            .audit(
-                date_from=arguments.date_from,
-                date_to=arguments.date_to,
-                readings=settings_of(arguments.settings),
-                worst=0,  # the sink has its own list
-            )
+        emsp = emsp_of_tokens(store)
+        report = emsp.partner(party).audit(
+            date_from=arguments.date_from,
+            date_to=arguments.date_to,
+            readings=settings_of(arguments.settings),
+            worst=0,  # the sink has its own list
         )
         for found in report:
             all_right = all_right and found.verdict is Verdict.RIGHT
@@ -167,9 +164,9 @@ def _audit_party(arguments: Arguments, party: PartyId, sink: AuditSink) -> bool:
             sink.failed("", each.source.removeprefix(f"{name} "), each.message)
         if more := report.failed - len(report.failures):
             output.say(f"{counted(more, 'more stored CDR')} of {name} cannot be read")
+        if not (report.total or report.failed):
+            say_nothing_found(emsp, party, f"no CDR of {name} was last updated in this period")
     sink.end(None)
-    if not (report.total or report.failed):
-        output.say(f"no CDR of {name} was last updated in this period")
     return all_right and not report.failed
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ocpi_emsp.cli.listing import members, print_list
+from ocpi_emsp.cli.listing import members, of_party, print_list
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.stores import emsp_of_nobody, opened
 from ocpi_emsp.codec import wire_time
@@ -22,7 +22,12 @@ def run(arguments: Arguments) -> int:
     with opened(arguments) as store:
         listed = partial(emsp_of_nobody(store).authorizations.list, arguments.party)
         print_list(
-            arguments, listed, _COLUMNS, _row, lambda each: members(each, "sequence"), "there are no authorizations"
+            arguments,
+            listed,
+            _COLUMNS,
+            _row,
+            lambda each: members(each, "sequence"),
+            f"there are no authorizations{of_party(arguments)}",
         )
     return 0
 

@@ -13,7 +13,7 @@ import msgspec
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed
-from ocpi_emsp.cli.listing import members, print_list
+from ocpi_emsp.cli.listing import members, of_party, print_list
 from ocpi_emsp.cli.options import Arguments, require_one
 from ocpi_emsp.cli.stores import emsp_of_nobody, opened
 from ocpi_emsp.codec import wire_time
@@ -41,7 +41,7 @@ def run(arguments: Arguments) -> int:
 
 def _list(events: Events, arguments: Arguments) -> None:
     listed = partial(events.list, arguments.party, topic=arguments.topic, dead=arguments.dead)
-    nothing = "no event is dead" if arguments.dead else "no event is pending"
+    nothing = f"no event{of_party(arguments)} is {'dead' if arguments.dead else 'pending'}"
     print_list(arguments, listed, _COLUMNS, _row, _as_json, nothing)
 
 

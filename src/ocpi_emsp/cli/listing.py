@@ -24,6 +24,11 @@ from ocpi_emsp.listing import Numbered
 T = TypeVar("T", bound=Numbered)
 
 
+def of_party(arguments: Arguments) -> str:
+    """The end of a message, such as `` of NL-TNM``; empty unless a party was asked for."""
+    return f" of {'-'.join(arguments.party)}" if arguments.party else ""
+
+
 def print_list(
     arguments: Arguments,
     listed: Callable[..., Iterable[T]],

@@ -19,10 +19,15 @@ def next_step(failure: OcpiError) -> str | None:
         case TransportFailed() if "WRONG_VERSION_NUMBER" in reason.message:
             return "something answers there without TLS: is it an http:// URL?"
         case NotRegistered():
-            return "'ocpi-emsp parties list' shows who is registered; 'register' and 'invite' begin with another party"
+            return (
+                "'ocpi-emsp parties list' shows who is registered, and who is only invited; "
+                "'ocpi-emsp register' and 'ocpi-emsp invite' begin a registration"
+            )
         case StoreFailed() if "readonly database" in reason.message:
             return "the file and its folder must be writable for the user of this process, and the URL without mode=ro"
         case StoreFailed() if "unable to open database file" in reason.message:
             return "the URL must name a file, in a folder that exists and is writable for the user of this process"
+        case StoreFailed() if "file is not a database" in reason.message:
+            return "another file has this name: --store must name a SQLite database, or a file that is not there yet"
         case _:
             return None

@@ -22,7 +22,7 @@ from attrs import evolve
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.columns import COLUMNS, cells, member
 from ocpi_emsp.cli.errors import CommandFailed, Usage
-from ocpi_emsp.cli.listing import print_list
+from ocpi_emsp.cli.listing import of_party, print_list
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.stores import PAGE, opened, pages, reading
 from ocpi_emsp.codec import wire_time
@@ -60,6 +60,11 @@ KINDS = {
 }
 
 
+_PLURALS = {"evses": "EVSEs", "cdrs": "CDRs"}
+_SINGULARS = {Kind.EVSE: "EVSE", Kind.CDR: "CDR"}
+"""What is not written as its command, or its kind, is."""
+
+
 def run(arguments: Arguments) -> int:
     """List or show; 1 where an object is not there."""
     with opened(arguments) as store:
@@ -85,11 +90,13 @@ def _list(store: SqlStore, arguments: Arguments) -> None:
                 return list(listed_evses(tx, query)[:limit])
             return [_whole(tx, record) for record in tx.page(query).records]
 
+    nothing = f"there are no {_PLURALS.get(arguments.kind, arguments.kind)}{of_party(arguments)}"
     if (status := getattr(arguments, "status", None)) is None:
-        nothing = f"there are no {arguments.kind}" if at is None else f"no {arguments.kind} held at {wire_time(at)}"
+        if at is not None:
+            nothing = f"no {arguments.kind}{of_party(arguments)} held at {wire_time(at)}"
         print_list(arguments, page, COLUMNS[kind], cells, _on_one_line, nothing)
         return
-    nothing = f"there are no {arguments.kind} with the status {status}"
+    nothing += f" with the status {status}"
     print_list(arguments, partial(_with_status, page, status.upper()), COLUMNS[kind], cells, _on_one_line, nothing)
 
 
@@ -150,9 +157,9 @@ def _found(tx: BlockingTransaction, key: Key, at: datetime | None) -> list[Recor
 def _not_there(kind: str, arguments: Arguments) -> str:
     if kind == Kind.PARTY:
         return f"there is no party {'-'.join(arguments.party)}"
-    whose = f" of {'-'.join(arguments.party)}" if arguments.party else ""
     at = _at(arguments)
-    return f"there is no {kind} '{arguments.id}'{whose}" + (f" that held at {wire_time(at)}" if at else "")
+    what = f"{_SINGULARS.get(kind, kind)} '{arguments.id}'{of_party(arguments)}"
+    return f"there is no {what}" + (f" that held at {wire_time(at)}" if at else "")
 
 
 def _name(key: Key) -> str:

@@ -16,6 +16,7 @@ from decimal import Decimal, InvalidOperation
 from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 from attrs import fields
@@ -84,9 +85,17 @@ def host(text: str) -> str:
 
 def versions_url(text: str) -> str:
     """An absolute http or https URL."""
-    if _HTTP.fullmatch(text) is None:
+    if _HTTP.fullmatch(text) is None or not _is_readable(text):
         raise invalid("URL", text, "an absolute URL, for example https://cpo.example.com/ocpi/cpo/versions")
     return text
+
+
+def _is_readable(url: str) -> bool:
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        return False
+    return True
 
 
 def web_page(text: str) -> str:

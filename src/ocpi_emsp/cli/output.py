@@ -54,6 +54,7 @@ def printable(text: str) -> str:
 
 def write(text: str) -> None:
     """Text to stdout, as it is. Raises Outside if it cannot be written."""
+    _require_stdout()
     try:
         try:
             sys.stdout.write(text)
@@ -78,6 +79,7 @@ def write_line(text: str) -> None:
 
 def write_bytes(data: bytes) -> None:
     """Bytes to stdout, whatever its encoding is. Raises Outside if they cannot be written."""
+    _require_stdout()
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
@@ -87,10 +89,17 @@ def write_bytes(data: bytes) -> None:
 
 def flush() -> None:
     """Hand over what was written. Raises Outside if it cannot be written."""
+    if sys.stdout is None:  # nothing was written
+        return
     try:
         sys.stdout.flush()
     except OSError as error:
         raise _lost(error) from None
+
+
+def _require_stdout() -> None:
+    if sys.stdout is None:
+        raise Outside("the output cannot be written: standard output is closed")
 
 
 def write_json(document: Any, indent: int | None = 2) -> None:
@@ -126,6 +135,8 @@ def _open_privately(path: str, flags: int) -> int:
 
 def say(message: str) -> None:
     """A message to stderr, on one line."""
+    if sys.stderr is None:  # closed; print would take stdout for it
+        return
     with contextlib.suppress(OSError):
         print(f"ocpi-emsp: {printable(message)}", file=sys.stderr, flush=True)
 

@@ -12,6 +12,7 @@ from attrs import asdict
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed, Outside
+from ocpi_emsp.cli.next_steps import next_step
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.stores import emsp_of, registered
 from ocpi_emsp.emsp import Emsp
@@ -51,6 +52,8 @@ def _push(emsp: Emsp, party: PartyId, arguments: Arguments) -> TokensPushed | No
         return emsp.partner(party).push_tokens(verify=arguments.verify, full=arguments.full)
     except (NotRegistered, UnsafeUrl) as error:
         output.say(f"{'-'.join(party)}: {error.message}")
+        if step := next_step(error):
+            output.say(f"{'-'.join(party)}: {step}")
         return None
 
 

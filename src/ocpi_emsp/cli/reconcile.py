@@ -17,7 +17,7 @@ from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Usage
 from ocpi_emsp.cli.options import PERSON_LIMIT, Arguments
 from ocpi_emsp.cli.spreadsheet import CsvWriter, safe
-from ocpi_emsp.cli.stores import emsp_of_tokens, opened
+from ocpi_emsp.cli.stores import emsp_of_tokens, opened, say_nothing_found
 from ocpi_emsp.codec import dump, wire_time
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.findings import counted
@@ -49,11 +49,12 @@ def run(arguments: Arguments) -> int:
     if arguments.json:
         arguments.format = "json"
     with opened(arguments) as store:
-        found = _reconciled(emsp_of_tokens(store), arguments)
-    _WRITERS[arguments.format](found)
-    if not (found.cdrs or found.sessions or found.conflicts.count or found.unreadable.count):
-        owner = f"{found.country_code}-{found.party_id}"
-        output.say(f"no CDR and no session of {owner} was last updated in this period")
+        emsp = emsp_of_tokens(store)
+        found = _reconciled(emsp, arguments)
+        _WRITERS[arguments.format](found)
+        if not (found.cdrs or found.sessions or found.conflicts.count or found.unreadable.count):
+            nothing = f"no CDR and no session of {arguments.party} was last updated in this period"
+            say_nothing_found(emsp, arguments.party, nothing)
     return 0 if found.ok else 1
 
 

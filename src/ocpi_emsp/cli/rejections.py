@@ -15,7 +15,7 @@ from attrs import asdict, frozen
 
 from ocpi_emsp.cli import files, output
 from ocpi_emsp.cli.errors import CommandFailed, Usage
-from ocpi_emsp.cli.listing import members, print_list
+from ocpi_emsp.cli.listing import members, of_party, print_list
 from ocpi_emsp.cli.options import Arguments, require_one
 from ocpi_emsp.cli.stores import emsp_of, emsp_of_nobody, opened
 from ocpi_emsp.codec import wire_time
@@ -38,7 +38,8 @@ def run(arguments: Arguments) -> int:
             _show(_get(emsp, arguments.id), as_json=arguments.json)
         else:
             listed = partial(emsp.rejections.list, arguments.party)
-            print_list(arguments, listed, _COLUMNS, _row, _as_json, "there are no rejected requests")
+            nothing = f"there are no rejected requests{of_party(arguments)}"
+            print_list(arguments, listed, _COLUMNS, _row, _as_json, nothing)
     return 0
 
 

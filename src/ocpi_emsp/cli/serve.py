@@ -29,7 +29,14 @@ from ocpi_emsp.cli.invite import as_json as invitation_json, print_invitation
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.settings import MEMORY, require_identity, store_url
 from ocpi_emsp.cli.signals import on_signals
-from ocpi_emsp.cli.stores import BASE_PATH, make_emsp, open_store, require_usable_identity, warn_of_readers
+from ocpi_emsp.cli.stores import (
+    BASE_PATH,
+    make_emsp,
+    open_store,
+    require_usable_identity,
+    require_usable_key,
+    warn_of_readers,
+)
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.ports import AnyStore
 from ocpi_emsp.resources import Invitation
@@ -109,6 +116,7 @@ def _opened(url: str, auto_upgrade: bool) -> Iterator[tuple[AnyStore, Close]]:
         output.say("stores everything in memory: it is lost when this process ends")
         yield MemoryStore(), _nothing
         return
+    require_usable_key()
     with contextlib.closing(open_store(url, auto_upgrade=auto_upgrade)) as store:
         output.say(f"stores everything in {store}")
         warn_of_readers(store)

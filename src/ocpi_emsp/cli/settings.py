@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -84,11 +85,13 @@ def file_settings(file: Path = FILE) -> dict[str, str]:
         return {}
     except OSError as error:
         raise Usage(f"{file}: cannot be read: {reason(error)}") from None
+    except UnicodeDecodeError:
+        raise Usage(f"{file}: invalid TOML: its encoding is not UTF-8: save it as UTF-8") from None
     except ValueError as error:
         raise Usage(f"{file}: invalid TOML: {error}{_unquoted(str(error), text)}") from None
     for name, value in settings.items():
         if name not in NAMES:
-            raise Usage(f"{file}: unknown setting '{name}': expected one of {', '.join(NAMES)}{_meant(name)}")
+            raise Usage(f"{file}: unknown setting '{name}': expected one of {', '.join(NAMES)}{meant(name, NAMES)}")
         settings[name] = value = _as_text(name, value)
         if not isinstance(value, str):
             raise Usage(f"{file}: invalid {name}: expected {_EXPECTED.get(name, 'a text in quotes')}")
@@ -102,10 +105,11 @@ def _unquoted(message: str, text: str) -> str:
     return f": {name} must be {_EXPECTED.get(name, 'a text in quotes')}" if name in NAMES else ""
 
 
-def _meant(name: str) -> str:
+def meant(name: str, names: Iterable[str]) -> str:
+    """The name that is most like it, in brackets; empty if none is."""
     from difflib import get_close_matches
 
-    close = get_close_matches(name, NAMES, 1)
+    close = get_close_matches(name, list(names), 1)
     return f" (did you mean {close[0]}?)" if close else ""
 
 

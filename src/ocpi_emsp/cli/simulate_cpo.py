@@ -16,6 +16,7 @@ from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Usage, cannot_listen
 from ocpi_emsp.cli.given_secrets import token_of
 from ocpi_emsp.cli.options import Arguments
+from ocpi_emsp.cli.settings import meant
 
 _COUNTS = ("locations", "evses", "sessions", "cdrs")
 
@@ -39,12 +40,12 @@ def run(arguments: Arguments) -> int:
 
 def _settings(arguments: Arguments) -> dict[str, Any]:
     """The arguments of the simulated CPO: those of the preset, and what was asked for beside it."""
-    from ocpi_emsp.testing.cpo.presets import preset
+    from ocpi_emsp.testing.cpo.presets import PRESETS, preset
 
-    try:
-        settings = preset("plain" if arguments.preset is None else arguments.preset)
-    except ValueError as error:
-        raise Usage(f"--preset: {error}") from None
+    name = "plain" if arguments.preset is None else arguments.preset
+    if name not in PRESETS:
+        raise Usage(f"--preset: invalid preset '{name}': --list-presets prints all names{meant(name, PRESETS)}")
+    settings = preset(name)
     if arguments.party is not None:
         country_code, party_id = arguments.party
         settings |= {"country_code": country_code, "party_id": party_id}

@@ -26,6 +26,7 @@ from ocpi_emsp.cli.settings import DEFAULT_STORE, LISTS, require_identity, store
 from ocpi_emsp.cli.url_policies import url_policy_of
 from ocpi_emsp.codec import decode
 from ocpi_emsp.emsp import Emsp
+from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.party_id import PartyId
 from ocpi_emsp.ports import AnyStore, BlockingStore, BlockingTransaction, Kind, Query, Record
 from ocpi_emsp.resources import Party, PartyState
@@ -89,7 +90,11 @@ def unopened_store(url: str, *, makes: bool, auto_upgrade: bool = False, snapsho
         )
     file = parsed.database or ""
     if parsed.drivername.startswith("sqlite") and not (makes or file.startswith("file:") or Path(file).exists()):
-        raise Outside(f"there is no database {file}: serve, import and db upgrade create it")
+        where = "" if Path(file).is_absolute() else " in this directory"
+        raise Outside(
+            f"there is no database {file}{where}: set --store to the one that exists; "
+            "serve, register, invite, import and db upgrade create it"
+        )
     return store
 
 
@@ -99,6 +104,17 @@ def warn_of_readers(store: SqlStore) -> None:
         rights = stat.S_IMODE(file.stat().st_mode) if os.name == "posix" and file.is_file() else 0
         if rights & 0o077:
             output.say(f"{file} can be read by other users of this machine (mode {rights:04o}): chmod 600 {file}")
+
+
+def require_usable_key() -> None:
+    """Raise Usage for a key of the environment that is none, before a server needs it."""
+    output.require("sqlalchemy", "sql")
+    from ocpi_emsp.storage import secrets
+
+    try:
+        secrets.require_usable_key()
+    except StoreFailed as failure:
+        raise Usage(failure.message) from None
 
 
 @contextlib.contextmanager
@@ -212,6 +228,14 @@ def emsp_of_tokens(store: SqlStore) -> Emsp:
         tokens = tx.page(Query(kind=Kind.TOKEN, limit=1, count=False)).records
     owner = {name: getattr(each.key, name) for each in tokens for name in ("country_code", "party_id")}
     return make_emsp(Arguments(**vars(ANYONE) | owner), store)
+
+
+def say_nothing_found(emsp: Emsp, party: PartyId, nothing: str) -> None:
+    """Print that nothing of a party was found, or that it is not known: its name may be misspelt."""
+    stored = (emsp.cdrs.list(party, limit=1), emsp.sessions.list(party, limit=1))
+    if emsp.parties.get(party) is None and not any(True for each in stored for _ in each):
+        nothing = f"there is no registration with {party}, and no CDR and no session of it is stored"
+    output.say(nothing)
 
 
 def _blocking(store: SqlStore) -> BlockingStore:

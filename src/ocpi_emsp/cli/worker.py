@@ -23,7 +23,7 @@ from ocpi_emsp.cli.errors import CommandFailed, Outside, Usage
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.settings import require_identity, store_url
 from ocpi_emsp.cli.signals import on_signals
-from ocpi_emsp.cli.stores import make_emsp, open_store, require_usable_identity
+from ocpi_emsp.cli.stores import make_emsp, open_store, require_usable_identity, require_usable_key
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.resources import SyncReport
@@ -47,6 +47,7 @@ def run(arguments: Arguments) -> int:
     require_usable_identity(arguments)
     output.require("procrastinate", "worker")
     times = _times(arguments)
+    require_usable_key()
     store = open_store(url, auto_upgrade=arguments.upgrade)
     output.say(f"stores everything in {store}")
     emsp = make_emsp(arguments, store, audit=arguments.audit)

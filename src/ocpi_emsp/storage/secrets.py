@@ -154,6 +154,13 @@ class KeyFileBox:
         return self._box
 
 
+def require_usable_key() -> None:
+    """Raise StoreFailed if OCPI_EMSP_SECRET_KEY is set, and is not a key: a server finds out before it is asked."""
+    box = KeyFileBox(Path())
+    if box.is_given:
+        box.is_current("")
+
+
 def _read_or_make(path: Path) -> str:
     """The key in a file; of several processes that find none, one makes it, whole before it can be read."""
     try:
