@@ -1,10 +1,10 @@
 """The ocpi-emsp command.
 
 Rules of this package:
-- exit status: 0 done, 1 done with refusals or failures, 2 usage, 3 external failure; 130 interrupted;
+- exit status: 0 done, 1 done with rejections or failures, 2 usage, 3 external failure; 130 interrupted;
 - the result of a command goes to stdout, messages go to stderr; ``--json`` prints one JSON document on stdout;
 - a command's module is imported when the command runs, an optional package inside the command that needs it;
-- a problem is one line on stderr, never a traceback; log lines are for those that serve, which print them themselves.
+- a problem is one line on stderr, never a traceback; only commands that serve print log lines.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from ocpi_emsp.errors import InvalidEnvironment, OcpiError, PartnerError, Regist
 __all__ = ["main"]
 
 INTERRUPTED = 130
-"""What shells report for a command that Ctrl-C ended."""
+"""The status that shells report for a command that Ctrl-C ended."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command that ``argv`` (default: the process's arguments) asks for; return the exit status."""
+    """Run the command in ``argv`` (default: the process's arguments); return the exit status."""
     try:
         if instruction := os.environ.get("_OCPI_EMSP_COMPLETE"):
             from click.shell_completion import shell_complete
@@ -57,7 +57,7 @@ def _run(argv: list[str]) -> int:
         with commands.make_context("ocpi-emsp", argv) as context:
             status: int = commands.invoke(context)
             return status
-    except click.exceptions.Exit as end:  # the help, or the version, is printed
+    except click.exceptions.Exit as end:  # the help, or the version, was printed
         return end.exit_code
     except click.exceptions.NoArgsIsHelpError as missing:
         print(missing.format_message(), file=sys.stderr)
@@ -68,7 +68,7 @@ def _run(argv: list[str]) -> int:
 
 
 def _sentence(error: click.UsageError) -> str:
-    """What is wrong with an argument, and where it was given."""
+    """Return what is wrong with an argument, and where it was given."""
     with error.ctx.scope(cleanup=False) if error.ctx else contextlib.nullcontext():
         if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter) and error.param:
             name = error.param.name or ""
@@ -80,7 +80,7 @@ def _sentence(error: click.UsageError) -> str:
 
 @contextlib.contextmanager
 def _unlogged() -> Iterator[None]:
-    """Print log lines nowhere unless a command asks for them: Python itself would print them on stderr."""
+    """Suppress log lines unless a command asks for them: Python itself would print them on stderr."""
     log, handler = logging.getLogger("ocpi_emsp"), logging.NullHandler()
     log.addHandler(handler)
     try:

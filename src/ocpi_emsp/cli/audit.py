@@ -1,8 +1,9 @@
 """``ocpi-emsp audit``: what CDRs should cost, of files, folders and parties.
 
 Rules of this module:
-- a party is meant where no file has that name; where one has, that is said;
-- files are read one after the other, and a party's CDRs page by page: memory is that of one file and of what is listed;
+- an argument is a party if no file has that name; if a file has, a message says so;
+- files are read one after the other, and a party's CDRs page by page: memory is that of one file and of the listed
+  audits;
 - the exit status is that of all CDRs, whatever ``--only`` shows.
 """
 
@@ -35,7 +36,7 @@ from ocpi_emsp.report import AuditTally
 
 
 def run(arguments: Arguments) -> int:
-    """Print the audits; 0 where every CDR is right, 1 where something is not, 2 where there is nothing to audit."""
+    """Print the audits; return 0 if every CDR is right, 1 if something is not, 2 if there is nothing to audit."""
     require_readable_once([*arguments.targets, *arguments.tariffs])
     targets = _targets(arguments.targets)
     _require_fitting(arguments, targets)
@@ -46,7 +47,7 @@ def run(arguments: Arguments) -> int:
         _audit_files(inputs, auditor, draws=_draws(arguments))
         all_right = [_audit_party(arguments, party, sink) for party in targets.parties]
         found_nothing = not (auditor.files or inputs.failed or targets.parties)
-        if not found_nothing or arguments.format == "json":  # of nothing, no report says that all is right
+        if not found_nothing or arguments.format == "json":  # without a CDR, no report claims that all is right
             sink.close()
     _say_what_was_left_out(inputs, auditor)
     if found_nothing:
@@ -54,12 +55,12 @@ def run(arguments: Arguments) -> int:
     return 0 if auditor.all_right and all(all_right) else 1
 
 
-# --- what is audited ------------------------------------------------------------------------------------------------
+# --- targets --------------------------------------------------------------------------------------------------------
 
 
 @define
 class _Targets:
-    """What the command line names, each in the order given."""
+    """The targets on the command line, each kind in the order given."""
 
     paths: list[str] = field(factory=list)
     parties: list[PartyId] = field(factory=list)
@@ -89,12 +90,12 @@ def _party(text: str) -> PartyId | None:
 def _exists(path: str) -> bool:
     try:
         return Path(path).exists()
-    except (OSError, ValueError):  # a name that no file can have
+    except (OSError, ValueError):  # not a possible file name
         return False
 
 
 def _require_fitting(arguments: Arguments, targets: _Targets) -> None:
-    """Raise Usage for options that what is audited cannot have."""
+    """Raise Usage for options that do not apply to the targets."""
     if targets.paths and (arguments.date_from or arguments.date_to):
         raise Usage("--from and --to select stored CDRs: they need a party, for example NL-TNM")
     if targets.parties and (arguments.tariffs or arguments.time_zone):
@@ -105,7 +106,7 @@ def _require_fitting(arguments: Arguments, targets: _Targets) -> None:
 
 def _auditor(arguments: Arguments, sink: AuditSink) -> FileAuditor:
     given = [each for path in arguments.tariffs for each in objects_of("--tariff", path, Tariff)]
-    # one that has nothing to say is read once, not for each CDR
+    # an empty one is read once, not for each CDR
     tariffs = [read_without_notes(each, Tariff) or each for each in given]
     readings, zone = usable_readings(arguments.settings), usable_zone(arguments.time_zone)
     return FileAuditor(partial(audit, tariffs=tariffs, readings=readings, time_zone=zone), sink)
@@ -115,7 +116,7 @@ def _auditor(arguments: Arguments, sink: AuditSink) -> FileAuditor:
 
 
 def _draws(arguments: Arguments) -> bool:
-    """Whether a progress bar disturbs nothing on stdout."""
+    """Return True if a progress bar does not disturb the output on stdout."""
     return progress.wanted() and (arguments.format in RENDERERS or arguments.output or not sys.stdout.isatty())
 
 
@@ -145,7 +146,7 @@ def _say_what_was_left_out(inputs: Inputs, auditor: FileAuditor) -> None:
 
 
 def _audit_party(arguments: Arguments, party: PartyId, sink: AuditSink) -> bool:
-    """Audit what is stored of a party; whether all is right."""
+    """Audit a party's stored CDRs; return True if all are right."""
     name = str(party)
     all_right = True
     with opened(arguments) as store:
@@ -170,7 +171,7 @@ def _audit_party(arguments: Arguments, party: PartyId, sink: AuditSink) -> bool:
     return all_right and not report.failed
 
 
-# --- what is printed ------------------------------------------------------------------------------------------------
+# --- output ---------------------------------------------------------------------------------------------------------
 
 
 def _sink(arguments: Arguments, targets: _Targets) -> AuditSink:
@@ -184,13 +185,13 @@ def _sink(arguments: Arguments, targets: _Targets) -> AuditSink:
 
 
 def _name(targets: _Targets) -> Name:
-    """What files and parties are called in a letter."""
+    """Return the function that names files and parties in a letter."""
     of_file, parties = in_letters(targets.paths), {str(each) for each in targets.parties}
     return lambda file: file if file in parties else of_file(file)
 
 
 def _title(arguments: Arguments, parties: Sequence[PartyId]) -> str:
-    """What is audited, and of which time."""
+    """Return a title with the audited parties and period."""
     title = f"CDR audit of {', '.join(map(str, parties))}"
     start, end = arguments.date_from, arguments.date_to
     if not (start or end):

@@ -1,9 +1,9 @@
-"""The CDRs of files: what is one is audited, what is another object is skipped and named.
+"""The CDRs of files: each CDR is audited, other objects are skipped and named.
 
 Rules of this module:
-- the only document of a named file is a CDR unless it clearly is another object; so is one of a folder that has a
-  member which CDRs alone have: a broken CDR is never passed over;
-- a file or CDR that cannot be read does not keep the others from being audited.
+- the only document of a named file counts as a CDR unless it clearly is another object; so does one in a folder with a
+  member that only CDRs have: a broken CDR is never skipped;
+- an unreadable file or CDR does not prevent the audit of the others.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from ocpi_emsp.models import Cdr
 from ocpi_emsp.pricing import Audit, Verdict
 
 AuditDocument: TypeAlias = Callable[[bytes], Audit]
-"""From the bytes of a CDR to its audit. Raises NotJson, InvalidObject."""
+"""Returns the audit of a CDR's bytes. Raises NotJson, InvalidObject."""
 
 _CDR_ALONE = fields_dict(Cdr).keys() - {name for kind in GUESSED if kind is not Cdr for name in fields_dict(kind)}
-"""Members that CDRs alone have."""
+"""Members that only CDRs have."""
 
 
 @define
 class FileAuditor:
-    """Audits file by file; ``sink`` takes what is found."""
+    """Audits file by file; ``sink`` receives the results."""
 
     _audit: AuditDocument
     sink: AuditSink
     skipped: Named = field(factory=Named, init=False)
-    """Documents that are other objects."""
+    """Skipped documents, which are other objects."""
     empty: Named = field(factory=Named, init=False)
     """Named files without a document."""
     all_right: bool = field(default=True, init=False)
-    """Whether everything could be audited, and every CDR is right."""
+    """True if everything could be audited, and every CDR is right."""
     files: int = field(default=0, init=False)
     _begun: bool = field(default=False, init=False)
 
@@ -64,19 +64,19 @@ class FileAuditor:
             self.sink.end(error)
 
     def _begin(self, name: str) -> None:
-        """Show a file once there is something to show of it: of one in a folder, other objects are not."""
+        """Show a file once there is a result: files in a folder that only have other objects are not shown."""
         if not self._begun:
             self._begun = True
             self.sink.begin(name)
 
     def unreadable(self, name: str, problem: str) -> None:
-        """Something in a folder that cannot be read."""
+        """Report a file or folder within a folder that is unreadable."""
         self.sink.begin(name)
         self.all_right = False
         self.sink.end(problem)
 
     def _stream(self, stream: BinaryIO, source: Source) -> str | None:
-        """Why the file cannot be audited at all, or None."""
+        """Return why the file cannot be audited at all, or None."""
         found, others, error = 0, 0, None
         for part in documents(stream, source.path):
             if part.envelope or part.partial:
@@ -89,7 +89,7 @@ class FileAuditor:
             found += 1
             problem = self._part(source.path, part)
             if problem is not None and not _place(part):
-                error = problem  # the file is this one document
+                error = problem  # the document is the whole file
             elif problem is not None:
                 self._begin(source.path)
                 self._failed(part, problem)
@@ -100,7 +100,7 @@ class FileAuditor:
         return error
 
     def _part(self, name: str, part: Part) -> str | None:
-        """Audit one document; why that failed, or None."""
+        """Audit one document; return why that failed, or None."""
         if part.too_long:
             return "too long to be audited"
         try:
@@ -124,11 +124,11 @@ class FileAuditor:
 
 
 class _Other:
-    """The kind of a document that is clear of no kind, and no CDR."""
+    """The kind of a document that is not a CDR, and not clearly of any kind."""
 
 
 def _kind(part: Part, *, named: bool) -> type[Any] | None:
-    """The kind of a document, as far as it is clear; None for what may be a CDR."""
+    """Return the kind of a document if it is clear; None if it may be a CDR."""
     if part.kind is not None:
         return part.kind
     try:
@@ -145,12 +145,12 @@ def _has_what_cdrs_alone_have(document: bytes) -> bool:
 
 
 def _place(part: Part) -> str:
-    """The place of a document in its file; empty where the file is one document."""
+    """Return the place of a document in its file; empty if it is the whole file."""
     return " ".join(each for each in (part.place, part.pointer) if each)
 
 
 def _id(document: bytes) -> str | None:
-    """The id of a document, where it has one."""
+    """Return the id of a document, if it has one."""
     try:
         value = msgspec.json.decode(members(document).get("id", msgspec.Raw(b"null")))
     except (NotJson, InvalidObject, msgspec.DecodeError):

@@ -1,4 +1,4 @@
-"""What the command line says about prices: readings, tariffs, a location."""
+"""Arguments about prices: readings, tariffs, a location."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ocpi_emsp.pricing.session.zones import require_zone
 
 
 def settings_of(texts: Sequence[str]) -> dict[str, str]:
-    """The settings of ``--set NAME=VALUE``. Raises Usage for one that is set twice or has no value."""
+    """Return the settings of ``--set NAME=VALUE``. Raises Usage for one that is set twice or has no value."""
     found = dict[str, str]()
     for text in texts:
         name, equals, value = text.partition("=")
@@ -30,7 +30,7 @@ def settings_of(texts: Sequence[str]) -> dict[str, str]:
 
 
 def usable_readings(texts: Sequence[str]) -> Readings:
-    """The default readings with these settings. Raises Usage that names the readings, or the values of one."""
+    """Return the default readings with these settings. Raises Usage that names the readings, or the values of one."""
     try:
         return Readings.of(settings_of(texts))
     except ValueError as error:
@@ -38,7 +38,7 @@ def usable_readings(texts: Sequence[str]) -> Readings:
 
 
 def usable_zone(time_zone: str | None) -> str | None:
-    """The zone of ``--time-zone``. Raises Usage for one that does not exist."""
+    """Return the zone of ``--time-zone``. Raises Usage for an unknown one."""
     try:
         return require_zone(time_zone)
     except ValueError as error:
@@ -46,7 +46,7 @@ def usable_zone(time_zone: str | None) -> str | None:
 
 
 def objects_of(option: str, path: str, kind: type[Any]) -> list[bytes]:
-    """The objects of one kind in a file, at least one, each a usable one. Raises Usage."""
+    """Return the objects of one kind in a file, at least one, all of them usable. Raises Usage."""
     with files.opened(path) as stream:
         found = [part for part in documents(stream, path) if not (part.envelope or part.partial)]
     if not found:

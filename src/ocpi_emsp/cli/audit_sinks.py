@@ -1,8 +1,8 @@
-"""Where audits go: to one JSON document, to rows, or into a tally that is printed at the end.
+"""Destinations of audits: one JSON document, rows, or a tally that is printed at the end.
 
 Rules of this module:
-- JSON and CSV are written as the audits come, so they hold nothing; a tally holds the worst ones alone;
-- ``only`` says which verdicts are shown; what could not be audited is always shown.
+- JSON and CSV are written as the audits arrive, and need no memory; a tally only holds the worst audits;
+- ``only`` selects the shown verdicts; documents that could not be audited are always shown.
 """
 
 from __future__ import annotations
@@ -26,39 +26,39 @@ COLUMNS = (
     "file", "place", "cdr", "verdict", "claimed", "expected", "low", "high", "difference", "at_least", "currency",
     "reasons", "explanations", "assumptions", "readings", "error",
 )  # fmt: skip
-"""Of the CSV."""
+"""Columns of the CSV."""
 Render: TypeAlias = Callable[[AuditTally, str], str]
-"""From a tally and a title to a text."""
+"""Returns the text of a tally with a title."""
 
 
 @define(kw_only=True)
 class AuditSink:
-    """Takes the audits, file by file; a file is a party, too."""
+    """Receives the audits, file by file; a party counts as a file."""
 
     only: Collection[Verdict] = tuple(Verdict)
     file: str = field(default="", init=False)
 
     def begin(self, file: str) -> None:
-        """The start of this file."""
+        """Begin a file."""
         self.file = file
 
     def audit(self, place: str, audit: Audit, /) -> None:
-        """One CDR; ``place`` is empty where the file is one document."""
+        """Add one CDR; ``place`` is empty if it is the whole file."""
 
     def failed(self, place: str, cdr: str | None, message: str, /) -> None:
-        """A document within the file that cannot be audited, and its id where it has one."""
+        """Add a document within the file that cannot be audited, with its id if it has one."""
 
     def end(self, error: str | None) -> None:
-        """The end of the file, and why it could not be audited."""
+        """End the file; ``error`` says why it could not be audited."""
 
     def close(self) -> None:
-        """The end of all files."""
+        """End all files."""
         output.flush()
 
 
 @define(kw_only=True)
 class JsonSink(AuditSink):
-    """One JSON document, written member by member as the audits come."""
+    """One JSON document, written member by member as the audits arrive."""
 
     _files: int = field(default=0, init=False)
     _audits: int = field(default=0, init=False)
@@ -116,13 +116,13 @@ class CsvSink(AuditSink):
 
 @define(kw_only=True)
 class TallySink(AuditSink):
-    """Adds everything up and prints it at the end."""
+    """Adds up everything and prints it at the end."""
 
     tally: AuditTally
     render: Render
     title: str = ""
     name: Name = as_given
-    """What a file is called."""
+    """Returns the name of a file."""
 
     def begin(self, file: str) -> None:
         super().begin(self.name(file))
@@ -175,4 +175,4 @@ def _html(tally: AuditTally, title: str) -> str:
 
 
 RENDERERS: Mapping[str, Render] = {"table": _text, "markdown": _markdown, "html": _html}
-"""By format."""
+"""Renderers by format."""

@@ -1,6 +1,6 @@
-"""``ocpi-emsp authorizations list``: what CPOs asked of our tokens, and what they were answered.
+"""``ocpi-emsp authorizations list``: CPOs' authorization requests for our tokens, and the responses.
 
-Rules of this module: the uid of a token, which identifies a driver, is printed: this list is read to find a driver who
+Rules of this module: the uid of a token, which identifies a driver, is printed: the list is used to find a driver who
 stood at a plug.
 """
 
@@ -18,7 +18,7 @@ _COLUMNS = ("at", "party", "token", "type", "place", "outcome", "decided by", "m
 
 
 def run(arguments: Arguments) -> int:
-    """List them."""
+    """List the decisions."""
     with opened(arguments) as store:
         listed = partial(emsp_of_nobody(store).authorizations.list, arguments.party)
         print_list(
@@ -47,7 +47,7 @@ def _row(decision: Decision) -> tuple[str, ...]:
 
 
 def _place(decision: Decision) -> str:
-    """The location, with its EVSE where one was asked for; of several, their number."""
+    """Return the location, with its EVSE if one was requested; for several, their number."""
     evses = decision.evse_uids
     if len(evses) > 1:
         return f"{decision.location_id} ({len(evses)} EVSEs)"

@@ -1,13 +1,13 @@
-"""``ocpi-emsp check``: what deviates in a partner's payloads, where, and by which clause.
+"""``ocpi-emsp check``: deviations in a partner's payloads, with place and clause.
 
 Rules of this module:
 - it loads no HTTP client and no store;
-- a pointer is one into the file's document, or into that of its line; documents are checked as they are read, so a
-  file of any number of lines needs the memory of one;
-- the kind of a document is given by ``--as``, by a HAR file's URL, or guessed document by document; one that is not
-  clear is of the file's kind, as long as the file had only one, else it is named and left out;
-- what an envelope lacks is a warning at most: its data can be read all the same;
-- one file that cannot be read does not keep the others from being checked; the exit status tells.
+- a pointer refers to the file's document, or to that of its line; documents are checked as they are read, so a file of
+  any number of lines needs the memory of one document;
+- the kind of a document is given by ``--as``, by a HAR file's URL, or guessed document by document. An unclear document
+  has the kind of the file, as long as the file had only one; otherwise it is named and skipped;
+- a fault of an envelope is a warning at most: its data is readable nevertheless;
+- an unreadable file does not prevent the checks of others; the exit status reports it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ALWAYS_REPORTS = ("markdown", "html")
 
 
 def run(arguments: Arguments) -> int:
-    """Check every file; 0 where all are accepted, 1 where one is refused, 2 where one cannot be checked."""
+    """Check every file; return 0 if all are accepted, 1 if one is rejected, 2 if one cannot be checked."""
     kind = _kind(arguments.kind)
     require_readable_once(arguments.paths)
     inputs = Inputs(arguments.paths, arguments.output)
@@ -48,7 +48,7 @@ def run(arguments: Arguments) -> int:
     with output.to_file(arguments.output):
         with progress.bar(inputs.size() if draws else 0, "checking") as advance:
             status = _check_all(inputs, checker, advance)
-        if checker.checked or arguments.format == "json":  # of nothing, no report says that nothing deviates
+        if checker.checked or arguments.format == "json":  # without a document, no report claims that nothing deviates
             sink.close()
     return max(status, _say_what_was_left_out(inputs, checker))
 
@@ -93,7 +93,7 @@ def _check_all(inputs: Inputs, checker: Checker, advance: progress.Advance) -> i
 
 
 def _say_what_was_left_out(inputs: Inputs, checker: Checker) -> int:
-    """Name what was not checked; the exit status that this asks for."""
+    """Name what was not checked; return the resulting exit status."""
     for problem in inputs.problems:
         output.say(problem)
     more = inputs.failed - len(inputs.problems)
@@ -112,19 +112,19 @@ def _say_what_was_left_out(inputs: Inputs, checker: Checker) -> int:
 
 @define
 class Checker:
-    """Checks file by file; ``sink`` takes what is found."""
+    """Checks file by file; ``sink`` receives the findings."""
 
     _told: type[Any] | None
     _policy: Policy
     _limit: int
     sink: Sink
     files: int = field(default=0, init=False)
-    """How many files were asked for."""
+    """Number of files that were requested."""
     checked: bool = field(default=False, init=False)
-    """Whether anything was: a document, or a file without one."""
+    """True if anything was checked: a document, or a file without one."""
 
     def file(self, source: Source, advance: progress.Advance) -> bool:
-        """Whether the policy accepts the file. Raises Usage where it cannot be read, or its kind is not clear."""
+        """Return True if the policy accepts the file. Raises Usage if it is unreadable, or its kind is unclear."""
         name = source.path
         self.files += 1
         kinds = _Kinds(self._told, name)
@@ -146,14 +146,14 @@ class Checker:
         try:
             kind = kinds.of(part)
         except Unclear:
-            return True  # said at the end of the file
+            return True  # reported at the end of the file
         report = self._report(part, kind)
         self.checked = True
         self.sink.document(name, part, kind, report)
         return not report.at_least(self._policy.refuses)
 
     def _report(self, part: Part, kind: type[Any] | None) -> Report:
-        """The findings. Without a kind the bytes are no JSON, whatever the kind."""
+        """Return the findings. Without a kind, the bytes are not JSON, whatever the kind."""
         if part.envelope:
             return _softened(check(part.document, Envelope, limit=self._limit))
         if part.partial and kind is not None:
@@ -162,7 +162,7 @@ class Checker:
 
 
 def _softened(report: Report) -> Report:
-    """Errors as warnings."""
+    """Return the report with errors as warnings."""
     if report.ok:
         return report
     soft = (evolve(each, severity=Severity.WARNING) if each.severity is Severity.ERROR else each for each in report)
@@ -170,9 +170,9 @@ def _softened(report: Report) -> Report:
 
 
 class NotClear(Usage):
-    """Documents of a file whose kind is not clear; ``place`` is the first of them.
+    """Documents of a file whose kind is unclear; ``place`` is that of the first.
 
-    ``partly`` where others of the file were checked.
+    ``partly`` is True if other documents of the file were checked.
     """
 
     def __init__(self, place: str, count: int, *, partly: bool) -> None:
@@ -191,12 +191,12 @@ class _Kinds:
     _seen: set[type[Any]] = field(factory=set, init=False)
     _enveloped: bool = field(default=False, init=False)
     checked: int = field(default=0, init=False)
-    """Documents whose kind is clear, or that are no JSON whatever their kind."""
+    """Documents whose kind is clear, or that are not JSON whatever their kind."""
     unclear: int = field(default=0, init=False)
     _first: str = field(default="", init=False)
 
     def of(self, part: Part) -> type[Any] | None:
-        """The kind of a document. Raises Unclear; Usage where that ends the file."""
+        """Return the kind of a document. Raises Unclear; Usage if that ends the file."""
         if part.envelope:
             self._enveloped = True
             return Envelope
@@ -220,7 +220,7 @@ class _Kinds:
         raise Unclear
 
     def require_clear(self) -> None:
-        """Raises Usage where the kind of a document was not clear."""
+        """Raise Usage if the kind of a document was unclear."""
         if not self.unclear:
             return
         raise NotClear(
@@ -229,7 +229,7 @@ class _Kinds:
 
     @property
     def name(self) -> str | None:
-        """The kind of the file, where it has one."""
+        """Return the kind of the file, if it has one."""
         if len(self._seen) == 1:
             return next(iter(self._seen)).__name__
         if self._told is not None:

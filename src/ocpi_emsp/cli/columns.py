@@ -1,6 +1,6 @@
-"""What a table of stored objects shows: the columns of each kind, read from the documents as they are.
+"""The columns of tables of stored objects, per kind, read from the documents as they are.
 
-Rules of this module: a document may deviate, so a value that is not there, or is none that a cell can hold, is an empty
+Rules of this module: a document may deviate, so a missing value, or one that does not fit into a cell, is an empty
 cell.
 """
 
@@ -18,18 +18,18 @@ from ocpi_emsp.ports import Kind, Record
 
 Cells: TypeAlias = Sequence[str]
 _Cell: TypeAlias = "str | Callable[[Record, Any], str]"
-"""A path into the document, such as ``location/id``; or what makes the cell of the record and its document."""
+"""A path into the document, such as ``location/id``; or a function of the record and its document."""
 
 
 def cells(record: Record) -> Cells:
-    """The row of a record; the document of a location has its EVSEs in it."""
+    """Return the row of a record; the document of a location includes its EVSEs."""
     document = _read(record.document)
     columns = _COLUMNS[record.key.kind].values()
     return [_text(document, cell) if isinstance(cell, str) else cell(record, document) for cell in columns]
 
 
 def member(record: Record, path: str) -> str:
-    """The text of a member such as ``status``; empty where the document has no usable one."""
+    """Return the text of a member such as ``status``; empty if the document has no usable one."""
     return _text(_read(record.document), path)
 
 
@@ -59,17 +59,17 @@ def _items(document: Any, path: str) -> Sequence[Any]:
 
 
 def _count(path: str) -> _Cell:
-    """How many a list has."""
+    """Return a cell with the number of items of a list."""
     return lambda _, document: str(len(_items(document, path)))
 
 
 def _joined(by: str, *paths: str) -> _Cell:
-    """Several values in one cell."""
+    """Return a cell with several values."""
     return lambda _, document: by.join(filter(None, (_text(document, path) for path in paths)))
 
 
 def _cost(_: Record, document: Any) -> str:
-    """An amount with its currency; a session has none until the CPO says one."""
+    """Return an amount with its currency; a session has none until the CPO sends one."""
     amount = _text(document, "total_cost")
     return f"{amount} {_text(document, 'currency')}".rstrip() if amount else ""
 
@@ -84,7 +84,7 @@ def _statuses(_: Record, document: Any) -> str:
 
 
 def _owner(record: Record, _: Any) -> str:
-    """The party; one that we are registering with has no codes yet."""
+    """Return the party; one that we are registering with has no codes yet."""
     return f"{record.key.country_code}-{record.key.party_id}" if record.key.country_code else ""
 
 
@@ -93,7 +93,7 @@ def _id(record: Record, _: Any) -> str:
 
 
 def _cdr_id(record: Record, document: Any) -> str:
-    """As the CPO wrote it: the key has it in capital letters, since the case of a CDR's id does not count."""
+    """Return the id as the CPO wrote it: the key has it in upper case, since CDR ids are case-insensitive."""
     written = _text(document, "id")
     return written if written.upper() == record.key.id else record.key.id
 
@@ -107,7 +107,7 @@ def _updated(record: Record, _: Any) -> str:
 
 
 def _same(*names: str) -> dict[str, _Cell]:
-    """Columns that are called as their member."""
+    """Return columns that have the name of their member."""
     return {name: name for name in names}
 
 

@@ -1,10 +1,10 @@
 """``ocpi-emsp command start-session|stop-session|reserve-now|show``: commands to a CPO.
 
 Rules of this module:
-- the result is posted to our server, whichever process sent the command: it has to run on the same store;
-- what was sent is named at once, so a wait that ends early can go on with ``show --wait``;
+- the result is posted to our server, whichever process sent the command: the server has to run on the same store;
+- the command is named as soon as it is sent, so a wait that ends early can continue with ``show --wait``;
 - exit status 0 for ACCEPTED by the CPO and, if its result was waited for, by the charge point; 1 for anything else, or
-  no result in time; 3 where the CPO's answer cannot be used.
+  no result in time; 3 if the CPO's response is unusable.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from ocpi_emsp.models import CommandResponseType, CommandType, Token, TokenType
 from ocpi_emsp.resources import Client, PendingCommand
 
 SESSION_SECONDS: Final = 3.0
-"""How long ``--wait`` looks for the session behind an accepted result."""
+"""How long ``--wait`` waits for the session after an accepted result."""
 
 
 def run(arguments: Arguments) -> int:
-    """Send the command, or look at one, and wait for its result where that is asked for."""
+    """Send the command, or read one, and wait for its result if requested."""
     needed = None if arguments.action == "show" else "the CPO posts the result to our server"
     with emsp_of(arguments, url_needed_for=needed) as emsp:
         if arguments.action == "show":
@@ -69,7 +69,7 @@ def _token(emsp: Emsp, arguments: Arguments) -> Token:
     return token
 
 
-# --- what became of it ----------------------------------------------------------------------------------------------
+# --- the result -----------------------------------------------------------------------------------------------------
 
 
 def _ended(pending: PendingCommand, arguments: Arguments) -> int:
@@ -93,7 +93,7 @@ def _ended(pending: PendingCommand, arguments: Arguments) -> int:
 
 
 def _wait(pending: PendingCommand, seconds: int) -> None:
-    """Wait for the result, and for the session that most CPOs push right behind it: stop-session needs its id."""
+    """Wait for the result, and for the session that most CPOs push right after it: stop-session needs its id."""
     try:
         result = pending.result(timeout=seconds)
     except TimeoutError:

@@ -1,6 +1,6 @@
 """The whole command: its commands by group, its help, its version.
 
-Rules of this module: a command's own module is imported when it runs.
+Rules of this module: a command's own module is imported when the command runs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ GROUPS: dict[str, tuple[click.Command, ...]] = {
     ),
     "Operate": (operate.config, operate.db, operate.export, operate.import_, operate.completion),
 }
-"""In the order of the help."""
+"""The groups in the order of the help."""
 
 _EXAMPLES = """\b
 Examples:
@@ -73,11 +73,11 @@ class Commands(click.Group):
         )
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 # click's
-        """Their names, in the order of the help."""
+        """Return the names of the commands, in the order of the help."""
         return list(self.commands)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """The commands, group by group."""
+        """Write the commands, group by group."""
         for title, commands in GROUPS.items():
             with formatter.section(title):
                 formatter.write_dl([(str(each.name), str(each.help)) for each in commands], col_max=16)

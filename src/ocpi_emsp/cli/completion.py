@@ -1,4 +1,4 @@
-"""``ocpi-emsp completion``: the script with which a shell completes commands and options."""
+"""``ocpi-emsp completion``: prints the script with which a shell completes commands and options."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ def run(arguments: Any) -> int:
         raise Usage(f"invalid shell '{arguments.shell}': expected bash, zsh or fish")
     try:
         output.write(shell(Commands(), {}, "ocpi-emsp", VARIABLE).source() + "\n")
-    except RuntimeError as error:  # a bash that is too old
+    except RuntimeError as error:  # the bash version is too old
         raise Usage(str(error)) from None
     return 0

@@ -1,10 +1,11 @@
-"""``ocpi-emsp config init``: a settings file with every setting, its default, and what it does.
+"""``ocpi-emsp config init``: a settings file with every setting, its default, and a description.
 
 Rules of this module:
-- the settings and what each does come from the options of the commands, so that the file, the help and the site agree;
-- a setting without a default stands behind ``#`` with an example;
-- a file that exists is never overwritten;
-- ``--laptop`` writes the few settings of a try on this machine instead (laptop.py).
+- the settings and their descriptions are taken from the options of the commands, so that the file, the help and the
+  site agree;
+- a setting without a default is commented out with ``#`` and has an example;
+- an existing file is never overwritten;
+- ``--laptop`` writes the few settings for a trial on this machine instead (laptop.py).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ EXAMPLES: Final[dict[str, Any]] = {
     "logo_width": 512,
     "logo_height": 512,
 }
-"""Values of settings that have no default."""
+"""Values of settings without a default."""
 _TABLE: Final = "credentials_extensions"
 _HEAD: Final = f"""\
 # {FILE}: the settings of ocpi-emsp, read from the directory in which a command runs.
@@ -58,18 +59,18 @@ def run(arguments: Arguments) -> int:
 
 
 def sample() -> str:
-    """The text of the file."""
+    """Return the text of the file."""
     return "\n".join((_HEAD.rstrip("\n"), *_lines())) + "\n"
 
 
 def settings() -> dict[str, Setting]:
-    """The option of each setting, in the order of the file."""
+    """Return the option of each setting, in the order of the file."""
     found = {str(each.name): each for each in _options(Commands())}
     return {name: found[name] for name in NAMES}
 
 
 def default(option: Setting) -> Any:
-    """The default of a setting as the file has it; None where there is none."""
+    """Return the default of a setting as written in the file; None if there is none."""
     if isinstance(option, Settings):
         return []
     return option.default if isinstance(option.default, str | bool) else None

@@ -1,12 +1,12 @@
-"""What a connection to ``ocpi-emsp serve`` may cost before and after a request is served: uvicorn bounds neither.
+"""Bounds on the connections to ``ocpi-emsp serve``, before and after a request is served: uvicorn has none.
 
 Rules of this module:
-- a head that is not complete in time, and an answer that is not read in time, end their connection;
-- a connection over the number that is allowed is closed at once: uvicorn's own limit would answer partners on
-  connections that are open, without an envelope;
-- a step of the event loop reads little: a parser makes an event of each chunk, which may be a single byte;
-- what an HTTP request has beside its body is bounded, in its head and between its chunks, by the class for the parser:
-  connections_httptools.py where httptools is installed, else connections_h11.py.
+- a head that is not complete in time, and a response that is not read in time, end their connection;
+- a connection beyond the allowed number is closed at once: uvicorn's own limit would answer partners on open
+  connections, without an envelope;
+- one step of the event loop reads little: a parser creates an event for each chunk, which may be a single byte;
+- the bytes of an HTTP request beside its body are bounded, in its head and between its chunks, by the class for the
+  parser: connections_httptools.py if httptools is installed, otherwise connections_h11.py.
 
 Needs the extra ``server``.
 """
@@ -28,19 +28,21 @@ class ConnectionLimits:
     """Bounds on the connections of one process."""
 
     connections: int = 500
-    """At once: far more than partners and a proxy use, and half of the files that a process may usually open."""
+    """Connections at once: far more than partners and a proxy use, and half of the files that a process may usually
+    open.
+    """
     head_bytes: int = 16_384
-    """Of a request's line and headers together; real ones have 1 KB."""
+    """Bytes of a request's line and headers together; real ones have 1 KB."""
     framing_bytes: int = 16_384
-    """Sent between the chunks of a body, beside as many bytes as the body has; clients send 6 for thousands."""
+    """Bytes between the chunks of a body, beside as many bytes as the body has; clients send 6 for thousands."""
     read_bytes: int = 8_192
-    """Read in one step of the event loop: of chunks of one byte they are 10 ms of work for h11."""
+    """Bytes read in one step of the event loop: as chunks of one byte they are 10 ms of work for h11."""
     head_seconds: float = 10.0
-    """From the first byte that is awaited to a complete head."""
+    """Seconds from the start of the wait for a request to its complete head."""
     idle_seconds: float = 30.0
-    """Between two requests on one connection: a partner that pushes uses it again sooner."""
+    """Seconds between two requests on one connection: a partner that pushes reuses it sooner."""
     write_seconds: float = 60.0
-    """In which a caller has to read on, once an answer does not fit into the socket."""
+    """Seconds within which a caller has to continue reading, once a response does not fit into the socket."""
     backlog: int = 512
     """Connections that the kernel accepts while the process is busy: as many as may be open."""
 
@@ -62,9 +64,9 @@ class Config(uvicorn.Config):
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # whose header counts is a setting of the eMSP
+            proxy_headers=False,  # the eMSP's settings say which proxy headers count
             backlog=limits.backlog,
-            timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type] # it is handed to call_later
+            timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type] # it is passed to call_later
             h11_max_incomplete_event_size=limits.head_bytes,
             **options,
         )
@@ -76,7 +78,7 @@ class Config(uvicorn.Config):
 if TYPE_CHECKING:
 
     class _Protocol(asyncio.Protocol):
-        """What uvicorn's protocols for h11 and for httptools have alike."""
+        """What uvicorn's protocols for h11 and for httptools have in common."""
 
         config: Any
         connections: set[Any]
@@ -97,13 +99,13 @@ else:
 
 
 class Bounded(_Protocol):
-    """A connection that ends if it is neither used nor read from: to be mixed into a protocol of uvicorn."""
+    """Closes a connection that is neither used nor read from; a mixin for a protocol of uvicorn."""
 
     limits: ConnectionLimits
     _awaited: asyncio.TimerHandle | None = None
-    """Ends the connection unless a head is complete."""
+    """Closes the connection unless a head is complete."""
     _unread: asyncio.TimerHandle | None = None
-    """Ends the connection unless the caller reads on."""
+    """Closes the connection unless the caller continues to read."""
 
     def __init__(self, config: Config, *given: Any, **named: Any) -> None:
         super().__init__(config, *given, **named)
@@ -129,7 +131,7 @@ class Bounded(_Protocol):
             self._awaited = None
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what cannot be read; within an answer nothing else can be said."""
+        """Reject an unreadable request; in the middle of a response the connection can only be closed."""
         if self._may_refuse():
             super().send_400_response(msg)
             self._end_unread()
@@ -137,7 +139,7 @@ class Bounded(_Protocol):
             self.transport.abort()
 
     def _may_refuse(self) -> bool:
-        """Whether nothing was answered yet to what cannot be read."""
+        """Return True if an unreadable request has no response yet."""
         raise NotImplementedError
 
     def on_response_complete(self) -> None:
@@ -149,7 +151,7 @@ class Bounded(_Protocol):
         self._end_unread()
 
     def _end_unread(self) -> None:
-        """A connection that is closed stays until its answers are read: that has a time as well."""
+        """Limit the time for which a closed connection stays open until its responses are read."""
         if self.transport.is_closing() and self._unread is None:
             self._unread = self._ends_after(self.limits.write_seconds)
 
@@ -180,9 +182,9 @@ class Bounded(_Protocol):
 
 
 class LittleReads(asyncio.BufferedProtocol):
-    """Reads little at a time for a protocol of uvicorn: only one with a buffer says how much.
+    """Reads little at a time for a protocol of uvicorn: only a buffered protocol controls the amount.
 
-    It is one of its own, because uvloop looks for no buffer in what is an asyncio.Protocol as well.
+    It is a separate class, because uvloop does not use the buffer of an object that is an asyncio.Protocol as well.
     """
 
     def __init__(self, protocol: Bounded) -> None:
@@ -190,11 +192,11 @@ class LittleReads(asyncio.BufferedProtocol):
         self._read = memoryview(bytearray(protocol.limits.read_bytes))
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 # as asyncio has it
-        """Where the next read goes."""
+        """Return the buffer for the next read."""
         return self._read
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Hand on what was read."""
+        """Pass on what was read."""
         self._protocol.data_received(bytes(self._read[:nbytes]))
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn

@@ -1,4 +1,4 @@
-"""Bounded connections over h11, which is pure Python: what bounds a head and the framing of a body is in the parser."""
+"""Bounded connections over h11, which is pure Python: the parser bounds a head and the framing of a body."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class _Connection(h11.Connection):
         self._body = 0
 
     def receive_data(self, data: bytes) -> None:
-        """Take what was read."""
+        """Receive data that was read."""
         self._sent += len(data)
         super().receive_data(data)
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """Parse the next event. Raises RemoteProtocolError also over a limit."""
+        """Parse the next event. Raises RemoteProtocolError also beyond a limit."""
         event = super().next_event()
         if isinstance(event, h11.Data):
             self._body += len(event.data)
@@ -41,7 +41,7 @@ class _Connection(h11.Connection):
         return event
 
     def _begin(self) -> int:
-        """Count anew from here on; returns what was sent before."""
+        """Restart counting here; return what was sent before."""
         left = len(self.trailing_data[0])
         before, self._sent, self._body = self._sent - left, left, 0
         return before

@@ -1,11 +1,12 @@
-"""Bounded connections over httptools, which is llhttp: without bounds of its own or a pause, so all it is fed counts.
+"""Bounded connections over httptools (llhttp), which has no bounds of its own and cannot pause, so all input is
+counted.
 
 Rules of this module:
-- a head counts twice: as it is parsed, which is exact and sees one that comes in one piece, and as it is fed, which
-  sees one that never ends;
-- a request that is whole is answered before what follows it is refused;
-- another protocol that is offered is ignored, as h11 does: httptools would take the body for it;
-- of requests that are sent before the answers to those before them, only so many wait.
+- a head is counted twice: as it is parsed, which is exact and detects one that arrives at once, and as it is fed, which
+  detects one that never ends;
+- a complete request is answered before the bytes after it are rejected;
+- an offer of another protocol is ignored, as in h11: httptools would treat the body as that protocol;
+- only a limited number of pipelined requests waits for the responses to earlier ones.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from ocpi_emsp.cli.connections import Bounded, Config
 
 _PIPELINED: Final = 100
-"""Requests that wait on one connection: uvicorn goes on reading while they do, and partners pipeline none."""
+"""Requests that wait on one connection: uvicorn continues to read meanwhile, and partners pipeline none."""
 _LINE: Final = len("  HTTP/1.1\r\n\r\n")
-"""Of a head, beside the method, the path and the headers."""
+"""Bytes of a head beside the method, the path and the headers."""
 _UPGRADE: Final = re.compile(rb"(?<=\r\n)upgrade(?=[ \t]*:)", re.IGNORECASE)
 _IGNORED: Final = b"Ignored"
-"""As long as what it stands for."""
+"""Replacement of the same length."""
 
 
 class _Refused(Exception):
-    """Ends the parsing: uvicorn then refuses as it does what is no HTTP."""
+    """Ends the parsing: uvicorn then answers as to anything that is not HTTP."""
 
 
 def _without_upgrade(data: bytes) -> bytes:
-    """What begins with a head, in which no other protocol is offered."""
+    """Return data that begins with a head, without the offer of another protocol."""
     head, end, rest = data.partition(b"\r\n\r\n")
     return _UPGRADE.sub(_IGNORED, head) + end + rest
 
@@ -75,7 +76,7 @@ class HttpToolsBounded(Bounded, HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # else it follows the chunks of a body, and uvicorn would add it to what the application has
+        if self._in_head:  # else it is a trailer of a body, and uvicorn would add it to the request's headers
             self._count(len(name) + len(value) + len(": \r\n"))
             super().on_header(name, value)
 
@@ -100,7 +101,7 @@ class HttpToolsBounded(Bounded, HttpToolsProtocol):
         self._in_head, self._fed = True, 0
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what cannot be read, after the answers to the requests before it."""
+        """Reject an unreadable request, after the responses to the requests before it."""
         if self._is_answering() and not self.cycle.more_body:
             self._is_refused, self.cycle.keep_alive = True, False
         else:

@@ -1,9 +1,9 @@
 """``ocpi-emsp db upgrade|current|check|rotate-key``: the schema of the database, and the key of its secrets.
 
 Rules of this module:
-- only ``upgrade`` makes a database: a SQLite file that is not there is most likely another directory;
-- ``rotate-key`` prints how many secrets it sealed anew, and none of them;
-- a schema that is not the one of this version is an answer (exit status 1), a database that is not there is none (3).
+- only ``upgrade`` creates a database: a missing SQLite file most likely means the wrong directory;
+- ``rotate-key`` prints how many secrets it encrypted again, and none of them;
+- a schema of another version is a result (exit status 1), a missing database is a failure (3).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def run(arguments: Arguments) -> int:
-    """Do what was asked for."""
+    """Run the action."""
     store = unopened_store(store_url(arguments), makes=arguments.action == "upgrade")
     try:
         return _ACTIONS[arguments.action](store, as_json=arguments.json)

@@ -1,4 +1,4 @@
-"""``ocpi-emsp db prune``: what is older than the retention says is deleted, or counted."""
+"""``ocpi-emsp db prune``: deletes, or counts, data older than the retention."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ocpi_emsp.cli.stores import emsp_of_nobody, opened
 
 
 def run(arguments: Arguments) -> int:
-    """Delete, or with ``--dry-run`` count."""
+    """Delete old data, or with ``--dry-run`` count it."""
     if arguments.retention is None:
         raise Usage("Missing retention: set --retention, for example --retention rejections=30d,sessions=1000d")
     with opened(arguments) as store:

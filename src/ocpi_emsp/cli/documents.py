@@ -11,7 +11,7 @@ from ocpi_emsp.cli.payloads import Part, read_parts
 
 
 def documents(stream: BinaryIO, name: str, *, cut_envelopes: bool = True) -> Iterator[Part]:
-    """The documents of a file, in order. Raises OSError; Usage for a HAR file without an OCPI payload."""
+    """Yield the documents of a file, in order. Raises OSError; Usage for a HAR file without an OCPI payload."""
     if not name.lower().endswith(har.NAME):
         yield from read_parts(stream, name, cut_envelopes=cut_envelopes)
         return

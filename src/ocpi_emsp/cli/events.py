@@ -1,7 +1,7 @@
-"""``ocpi-emsp events``: what was not delivered yet, and what was given up.
+"""``ocpi-emsp events``: events that were not delivered yet, and those that were given up.
 
-Rules of this module: nothing is delivered here, since this process has no listener; the processes that have deliver a
-dead event that is to be tried again.
+Rules of this module: nothing is delivered here, since this process has no listener; the processes with listeners
+deliver a dead event that is retried.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _COLUMNS = ("id", "at", "party", "event", "object", "failures", "next try", "las
 
 
 def run(arguments: Arguments) -> int:
-    """List, show or retry; 1 where there is no such event."""
+    """List, show or retry; return 1 if there is no such event."""
     if arguments.action == "retry":
         require_one(arguments, "id", "all")
     with opened(arguments) as store:

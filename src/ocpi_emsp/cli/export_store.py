@@ -2,8 +2,8 @@
 
 Rules of this module:
 - everything is read in one transaction, so that the file shows one moment, while others write;
-- page by page, so that a store of any size takes little memory;
-- the tokens that open partners are among it: a file is readable by its owner alone, and a message says so.
+- it is read page by page, so that a store of any size needs little memory;
+- it includes the tokens for calls to partners: only its owner can read the file, and a message says so.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def run(arguments: Arguments) -> int:
 
 
 def summary(counts: Counter[str]) -> str:
-    """How many there were of each kind and topic."""
+    """Return the number of objects of each kind and topic."""
     return ", ".join(f"{name}: {number}" for name, number in counts.items() if number) or "nothing"
 
 

@@ -1,9 +1,9 @@
-"""What files are called in a letter: its reader does not know the directories of this machine.
+"""The names of files in a letter: its reader does not know the directories of this machine.
 
 Rules of this module:
-- a file within a folder that was given is called by its place in there, any other by its own name;
-- names that would be the same, or lead into each other, get as many directories in front as tell them apart;
-- what a person here reads, to open the file, has its path.
+- a file within a given folder is named by its place in there, any other by its own name;
+- names that would be equal, or lead into each other, get as many leading directories as distinguish them;
+- output for the user on this machine, who opens the file, has its path.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _Parts: TypeAlias = tuple[str, ...]
 
 
 def as_given(path: str) -> str:
-    """The path, as it was given or found."""
+    """Return the path as given or found."""
     return path
 
 
 def in_letters(paths: Sequence[str]) -> Name:
-    """The names of the files to which these paths of the command line lead."""
+    """Return a function that names the files in these paths of the command line."""
     absolute = {path: Path(os.path.abspath(path)).parts[1:] for path in paths if path != STDIN}  # noqa: PTH100 # no link
     folders = {parts for path, parts in absolute.items() if is_folder(path)}
     names = _names(set(absolute.values()), folders)
@@ -47,7 +47,7 @@ def in_letters(paths: Sequence[str]) -> Name:
 
 
 def _names(given: Collection[_Parts], folders: Collection[_Parts]) -> Mapping[_Parts, _Parts]:
-    """The last parts of each path: as few as possible."""
+    """Return the last parts of each path: as few as possible."""
     lengths = {parts: 0 if parts in folders else 1 for parts in given}
     while True:
         names = {parts: parts[len(parts) - length :] for parts, length in lengths.items()}
@@ -58,7 +58,7 @@ def _names(given: Collection[_Parts], folders: Collection[_Parts]) -> Mapping[_P
 
 
 def _ambiguous(names: Mapping[_Parts, _Parts]) -> Collection[_Parts]:
-    """Paths with the name of another one, or with one that another's begins with."""
+    """Return the paths whose name equals another's, or is the beginning of another's."""
     called = defaultdict[_Parts, set[_Parts]](set)
     for parts, name in names.items():
         called[name].add(parts)

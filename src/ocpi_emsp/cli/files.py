@@ -15,22 +15,22 @@ _BUFFER = 256 * 1024
 
 
 class Lines(Protocol):
-    """What lines are read from."""
+    """A source of lines."""
 
     def readline(self, size: int = -1, /) -> bytes:
-        """One line, or ``size`` bytes of it."""
+        """Return one line, or ``size`` bytes of it."""
 
 
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[BinaryIO]:
-    """The file, or standard input for ``-``. Raises Usage if it cannot be opened, or read within the block."""
+    """Open the file, or standard input for ``-``. Raises Usage if it cannot be opened, or read within the block."""
     with entered(path) as file, reading(path):
         yield file
 
 
 @contextlib.contextmanager
 def entered(path: str) -> Iterator[BinaryIO]:
-    """The file, or standard input for ``-``; what reads it is within :func:`reading`. Raises Usage."""
+    """Open the file, or standard input for ``-``; read it within :func:`reading`. Raises Usage."""
     if path == STDIN:
         if sys.stdin is None or sys.stdin.closed:
             raise Usage("standard input is closed")
@@ -46,7 +46,7 @@ def entered(path: str) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[None]:
-    """A block that reads a file. Raises Usage where that fails."""
+    """Raise Usage if reading a file fails within the block."""
     try:
         yield
     except OSError as error:
@@ -54,7 +54,9 @@ def reading(path: str) -> Iterator[None]:
 
 
 def numbered(stream: Lines, start: int, longest: int) -> Iterator[tuple[int, bytes | None]]:
-    """The lines with their numbers, as they are needed; None for one of more than ``longest`` bytes, never held."""
+    """Yield the lines with their numbers, on demand; None for one of more than ``longest`` bytes, which is never
+    held.
+    """
     number = start
     while line := stream.readline(longest):
         if len(line) < longest or line.endswith(b"\n"):

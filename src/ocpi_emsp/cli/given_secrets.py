@@ -1,4 +1,4 @@
-"""Tokens that a command is given: from a file, standard input or the environment, where `ps` does not show them.
+"""Tokens given to a command: in a file, on standard input or in the environment, where `ps` does not show them.
 
 Rules of this module: those of read_secrets.py.
 """
@@ -16,7 +16,7 @@ from ocpi_emsp.secret import Secret
 
 
 def token_options(name: str, about: str) -> tuple[click.Option, click.Option]:
-    """An option for a token, which the environment may give instead, and one for a file that holds it."""
+    """Return an option for a token, which the environment may provide instead, and one for a file that holds it."""
     environment = f"OCPI_EMSP_{name.strip('-').replace('-', '_').upper()}"
     return (
         click.Option(
@@ -32,7 +32,7 @@ def token_options(name: str, about: str) -> tuple[click.Option, click.Option]:
 
 
 def token_of(arguments: Arguments, name: str) -> Secret | None:
-    """The token that was given for ``name``, such as ``token_a``; None where there is none. Raises Usage."""
+    """Return the token given for ``name``, such as ``token_a``; None if there is none. Raises Usage."""
     given, file = getattr(arguments, name), getattr(arguments, f"{name}_file")
     flag, on_line = f"--{name.replace('_', '-')}", _is_on_line(name)
     if on_line and file is not None:
@@ -49,7 +49,7 @@ def token_of(arguments: Arguments, name: str) -> Secret | None:
 
 
 def required_token(arguments: Arguments, name: str) -> Secret:
-    """:func:`token_of`. Raises Usage where there is none."""
+    """Return the token like :func:`token_of`. Raises Usage if there is none."""
     found = token_of(arguments, name)
     if found is None:
         flag = f"--{name.replace('_', '-')}"
@@ -58,7 +58,7 @@ def required_token(arguments: Arguments, name: str) -> Secret:
 
 
 def given_on_line(*names: str) -> bool:
-    """Whether the command line has one of these options."""
+    """Return True if the command line has one of these options."""
     return any(map(_is_on_line, names))
 
 

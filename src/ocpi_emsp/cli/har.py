@@ -1,9 +1,9 @@
 """From a HAR file (HTTP archive 1.2) to the OCPI payloads in it.
 
 Rules of this module:
-- a request's body and a response's content are payloads where the URL says so, or where their members do;
-- a response is an envelope; the data of one that reports an error, and of one to a push, is not an object;
-- entries without such a payload are passed over and counted; only a file that is no HAR at all is refused.
+- a request's body and a response's content are payloads if the URL says so, or if their members do;
+- a response is an envelope; the data of an error response, and of the response to a push, is not an object;
+- entries without a payload are skipped and counted; only a file that is not a HAR at all is rejected.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Har:
     _data: bytes
     entries: int = field(default=0, init=False)
     without: int = field(default=0, init=False)
-    """How many entries hold no OCPI payload."""
+    """Number of entries without an OCPI payload."""
 
     def parts(self) -> Iterator[Part]:
-        """The documents in order. Raises NotHar."""
+        """Yield the documents in order. Raises NotHar."""
         entries = entries_of(self._data)
         if entries is None:
             raise NotHar("not a HAR file: expected an object with log.entries")
@@ -55,7 +55,7 @@ class Har:
 
 
 def entries_of(data: bytes) -> list[Any] | None:
-    """The entries of an archive, None for what is none.
+    """Return the entries of an archive, None if it is not one.
 
     Read as the standard library reads: a byte order mark and half of a surrogate pair do occur in such files.
     """
@@ -94,7 +94,7 @@ def _request(part: Part, call: Call) -> Iterator[Part]:
 def _response(part: Part, call: Call) -> Iterator[Part]:
     try:
         names = members(part.document)
-    except InvalidObject:  # a list without an envelope, or something else that is JSON
+    except InvalidObject:  # a list without an envelope, or other JSON
         names = {}
     except NotJson:
         if call.sure:
@@ -128,7 +128,7 @@ def _guessed(part: Part) -> Part | None:
 
 
 def body_of(holder: dict[str, Any]) -> bytes | None:
-    """The JSON that a postData or a content holds, or None where it is something else."""
+    """Return the JSON in a postData or a content, or None if it is something else."""
     text = text_of(holder, "text")
     encoded = "base64" in (text_of(holder, "encoding"), text_of(holder, "_encoding"))
     try:
@@ -140,19 +140,19 @@ def body_of(holder: dict[str, Any]) -> bytes | None:
 
 
 def member_of(holder: Any, name: str) -> dict[str, Any]:
-    """A member that is an object; an empty one where there is none."""
+    """Return a member that is an object; an empty one if there is none."""
     value = holder.get(name) if isinstance(holder, dict) else None
     return value if isinstance(value, dict) else {}
 
 
 def text_of(holder: Any, name: str) -> str:
-    """A member that is a text; an empty one where there is none."""
+    """Return a member that is a text; an empty one if there is none."""
     value = holder.get(name) if isinstance(holder, dict) else None
     return value if isinstance(value, str) else ""
 
 
 def _path(url: str) -> str:
-    """The path alone: a query or a user may hold a secret."""
+    """Return only the path: a query or a user may hold a secret."""
     try:
         return urlsplit(url).path or "/"
     except ValueError:
@@ -160,7 +160,7 @@ def _path(url: str) -> str:
 
 
 def moment_of(text: str) -> datetime | None:
-    """A time of ISO 8601, None for what is none; without a zone it is UTC."""
+    """Return a time of ISO 8601, None if it is not one; without a zone it is UTC."""
     try:
         moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

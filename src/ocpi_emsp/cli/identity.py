@@ -1,8 +1,8 @@
-"""What partners get of us in our credentials, from the settings of the command.
+"""The credentials that partners get, from the settings of the command.
 
 Rules of this module (credentials.md 2.1; mod_locations.md 4.1, 4.14):
-- a renewal sends what the partner got last, but for what is said now; what then differs is named on stderr;
-- ``none`` is a website or logo that is not sent, also where one was sent before.
+- a renewal sends what the partner was last sent, except for values given now; differences are reported on stderr;
+- ``none`` means that no website or logo is sent, even if one was sent before.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _IDENTITY = ("url", "country_code", "party_id", "name")
 
 
 def credentials_settings(arguments: Arguments, sent: SentCredentials | None = None) -> dict[str, Any]:
-    """The arguments of ``Emsp`` for what partners get in our credentials. Raises Usage."""
+    """Return the arguments of ``Emsp`` for our credentials. Raises Usage."""
     details = _details(arguments, sent.business_details if sent else None)
     said = _said(arguments, "credentials_extensions")
     stored = sent.known_extensions if sent else {}
@@ -40,7 +40,7 @@ def credentials_settings(arguments: Arguments, sent: SentCredentials | None = No
 
 
 def repeated(arguments: Arguments, sent: SentCredentials | None) -> Arguments:
-    """The arguments, with what they do not say of our identity as a partner got it last."""
+    """Return the arguments, completed by the identity that a party was last sent."""
     if sent is None:
         return arguments
     known = {name: getattr(sent, name) for name in _IDENTITY[:3]} | {"name": sent.business_details.name}
@@ -48,7 +48,7 @@ def repeated(arguments: Arguments, sent: SentCredentials | None) -> Arguments:
 
 
 def say_what_differs(emsp: Emsp, sent: SentCredentials | None) -> None:
-    """Name on stderr what the party gets otherwise than last time."""
+    """Report on stderr what differs from the credentials that the party was last sent."""
     for name, before, now in _differences(emsp, sent) if sent else ():
         output.say(f"{name} is now {_shown(now)}; the party last received {_shown(before)}")
 
@@ -100,7 +100,7 @@ def _logo(arguments: Arguments, sent: Image | None) -> Image | None:
 
 
 def _type_of(url: str, parts: Mapping[str, Any]) -> str:
-    """The type of an image, as its URL ends. Raises Usage."""
+    """Return the type of an image, by the end of its URL. Raises Usage."""
     suffix = PurePosixPath(urlsplit(url).path).suffix.removeprefix(".").lower()
     if "type" not in parts and not 0 < len(suffix) <= len("jpeg"):
         raise Usage(f"the type of the logo '{url}' is not in its URL: set --logo-type, for example png")
@@ -112,12 +112,12 @@ def _unless_none(said: str | None, sent: str | None) -> str | None:
 
 
 def _said(arguments: Arguments, name: str) -> Any:
-    """The value of a setting; None where the command has no such setting, or nothing says it."""
+    """Return the value of a setting; None if the command has no such setting, or it is not given."""
     return getattr(arguments, name, None)
 
 
 def extensions(text: str) -> dict[str, Any]:
-    """The members in a JSON object. Raises Usage."""
+    """Return the members in a JSON object. Raises Usage."""
     try:
         found = msgspec.json.decode(text)
     except msgspec.DecodeError:

@@ -1,9 +1,10 @@
-"""``ocpi-emsp import``: what ``export`` wrote, into a store.
+"""``ocpi-emsp import``: loads the output of ``export`` into a store.
 
 Rules of this module:
-- line by line, in transactions of so many lines: a file of any size takes little memory, and what is in stays in;
-- an object that is there already is replaced, so importing twice gives the same;
-- a line that cannot be imported is named with its number and what is wrong with it; the others are imported.
+- it reads line by line, with a number of lines per transaction: a file of any size needs little memory, and what was
+  imported stays;
+- an existing object is replaced, so importing twice has the same result;
+- a line that cannot be imported is reported with its number and fault; the others are imported.
 """
 
 from __future__ import annotations
@@ -28,19 +29,19 @@ if TYPE_CHECKING:
     from ocpi_emsp.storage.sql.store import SqlStore
 
 BATCH = 500
-"""Lines of a transaction: few enough that the server waits for no more than a moment."""
+"""Lines of a transaction: few enough that the server only waits for a moment."""
 LONGEST = 32 * 1024 * 1024
-"""Bytes of a line: the largest body that is accepted, as escaped as it can be."""
+"""Bytes of a line: the largest accepted body, with as many escapes as possible."""
 _MAX_NAMED = 20
 _Numbered: TypeAlias = "tuple[int, Record | Entry]"
 
 
 class _Stopped(Exception):
-    """A bad line, where nothing is to be imported behind it."""
+    """A bad line, after which nothing is to be imported."""
 
 
 def run(arguments: Arguments) -> int:
-    """Import; 1 where a line could not be imported, or lines are missing."""
+    """Import; return 1 if a line could not be imported, or lines are missing."""
     with files.opened(arguments.file) as stream:
         _require_header(stream.readline(LONGEST), arguments.file)
         with opened(arguments, makes=True) as store:
@@ -67,7 +68,7 @@ def _require_header(line: bytes, path: str) -> None:
 
 @define
 class Import:
-    """An import under way: the lines imported, and those rejected."""
+    """An import in progress: the lines imported, and those rejected."""
 
     _store: SqlStore
     _file: str
@@ -81,11 +82,11 @@ class Import:
 
     @property
     def wrong(self) -> bool:
-        """Whether something did not come in."""
+        """True if something was not imported."""
         return bool(self.bad) or self._missing() is not None
 
     def read(self, stream: BinaryIO) -> None:
-        """Import every line behind the header. Raises StoreFailed."""
+        """Import every line after the header. Raises StoreFailed."""
         try:
             for number, line in files.numbered(stream, 2, LONGEST):
                 if line is None or line.strip():
@@ -95,7 +96,7 @@ class Import:
             self._stopped = True
 
     def say_what_is_wrong(self) -> None:
-        """What bad lines there are beyond those that were named, and what is missing."""
+        """Report the number of further bad lines, and missing ones."""
         if self.bad > _MAX_NAMED:
             output.say(f"{counted(self.bad - _MAX_NAMED, 'more line')} cannot be imported")
         missing = self._missing()
@@ -129,7 +130,7 @@ class Import:
             self._write()
 
     def _write(self) -> None:
-        """Write what was read; where something of it is refused, one by one, to find what."""
+        """Write the lines that were read; if that fails, one by one, to find the bad ones."""
         batch, self._batch = self._batch, []
         if not batch:
             return

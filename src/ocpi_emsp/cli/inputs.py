@@ -2,8 +2,8 @@
 
 Rules of this module:
 - in a folder every file with one of ``SUFFIXES`` is checked, at any depth, in the order of the names; no folder is
-  entered twice, wherever its links lead to;
-- what is passed over or cannot be read is counted and named; of many, the first few names are stored.
+  entered twice, wherever its links lead;
+- skipped and unreadable files are counted and named; only the first few names are stored.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ class Source:
 
     path: str
     named: bool
-    """On the command line, not found in a folder."""
+    """True if it is on the command line, False if it was found in a folder."""
 
 
 @define
 class Named:
-    """How many there are, and what the first of them are called."""
+    """A count, and the first names."""
 
     count: int = field(default=0, init=False)
     _first: list[str] = field(factory=list, init=False)
 
     def add(self, name: str) -> None:
-        """One more."""
+        """Add a name."""
         self.count += 1
         if len(self._first) < _MAX_NAMED:
             self._first.append(name)
@@ -53,28 +53,28 @@ class Named:
 
 @define
 class Inputs:
-    """The files of the paths that were given. ``leave_out`` is the file that is being written."""
+    """The files of the given paths. ``leave_out`` is the file that is being written."""
 
     paths: Sequence[str]
     leave_out: str | None = None
     skipped: Named = field(factory=Named, init=False)
-    """Files in folders that are none of ours."""
+    """Files in folders that have another suffix."""
     unclear: Named = field(factory=Named, init=False)
-    """Files in folders with a document whose kind is not clear."""
+    """Files in folders with a document of unclear kind."""
     empty: Named = field(factory=Named, init=False)
-    """Folders that were given and hold no file of ours."""
+    """Given folders without a file to check."""
     problems: list[str] = field(factory=list, init=False)
-    """Why files and folders within folders cannot be read; the first few."""
+    """Why files and folders within folders are unreadable; the first few."""
     failed: int = field(default=0, init=False)
     _entered: set[tuple[int, int]] = field(factory=set, init=False)
 
     @property
     def several(self) -> bool:
-        """Whether a report that adds up is the better answer."""
+        """True if a report with sums is the better answer."""
         return len(self.paths) > 1 or any(is_folder(path) or path.lower().endswith(HAR) for path in self.paths)
 
     def files(self) -> Iterator[Source]:
-        """Every file to check, as it is needed."""
+        """Yield every file to check, on demand."""
         for path in self.paths:
             if path != STDIN and is_folder(path):
                 count, failed = 0, self.failed
@@ -121,20 +121,20 @@ class Inputs:
             yield path
 
     def fail(self, problem: str) -> None:
-        """Something in a folder that cannot be checked."""
+        """Report something in a folder that cannot be checked."""
         self.failed += 1
         if len(self.problems) < _MAX_NAMED:
             self.problems.append(problem)
 
 
 def require_readable_once(paths: Sequence[str]) -> None:
-    """Raises Usage where standard input is asked for twice."""
+    """Raise Usage if standard input is requested twice."""
     if paths.count(STDIN) > 1:
         raise Usage("standard input can be read only once")
 
 
 def is_folder(path: str) -> bool:
-    """Whether a path leads to a directory."""
+    """Return True if a path leads to a directory."""
     try:
         return Path(path).is_dir()
     except ValueError:  # a NUL in the name

@@ -1,6 +1,7 @@
-"""``ocpi-emsp invite``: a token A for a CPO that shall register with us.
+"""``ocpi-emsp invite``: a token A for a CPO that will register with us.
 
-Rules of this module: an earlier token A of the same CPO stops working; the token is printed once, its hash is stored.
+Rules of this module: an earlier token A of the same CPO stops working; the token is printed once, only its hash is
+stored.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ocpi_emsp.resources import Invitation
 
 
 def run(arguments: Arguments) -> int:
-    """Print the versions URL and the token A to hand over; 1 where the CPO is registered already."""
+    """Print the versions URL and the token A to hand over; return 1 if the CPO is already registered."""
     with (
         emsp_of(arguments, url_needed_for="an invitation names our versions URL", makes=True) as emsp,
         usable_headers(),
@@ -38,7 +39,7 @@ def run(arguments: Arguments) -> int:
 
 
 def as_json(invitation: Invitation) -> dict[str, str]:
-    """What to hand to the CPO, as a JSON document has it."""
+    """Return what to hand to the CPO, as a JSON document."""
     return {
         "versions_url": invitation.versions_url,
         "token_a": invitation.token_a.reveal(),
@@ -47,7 +48,7 @@ def as_json(invitation: Invitation) -> dict[str, str]:
 
 
 def print_invitation(party: PartyId, invitation: Invitation) -> None:
-    """What to hand to the CPO, in a secure way."""
+    """Print what to hand to the CPO, in a secure way."""
     output.write(f"invitation for {party.country_code}-{party.party_id}\n")
     output.write(f"  versions URL  {invitation.versions_url}\n  token A       {invitation.token_a.reveal()}\n")
     output.write(f"  expires       {wire_time(invitation.expires_at)}\n")

@@ -1,8 +1,8 @@
-"""What a document is: by name, or by its members.
+"""The kind of a document: by name, or by its members.
 
 Rules of this module:
 - every object of the specification has its model's name, in any case, singular or plural, with or without separators;
-- a document is guessed by the names of its members alone, and only where one kind fits well and no other nearly as
+- a document's kind is guessed only by the names of its members, and only if one kind fits well and no other nearly as
   well; a part of an object (a DisplayText, Hours) is never guessed.
 """
 
@@ -44,15 +44,15 @@ GUESSED: tuple[type[Any], ...] = (
 """Objects that partners exchange on their own, so a file may hold them without --as."""
 
 _REQUIRED = 0.6
-"""How many of its required members a guessed kind needs: a location without half of them is left to ``--as``."""
+"""Share of its required members that a guessed kind needs: a location without half of them is left to ``--as``."""
 _KNOWN, _KNOWN_SHARE = 5, 0.5
-"""How many members must be the kind's, or which share of all: a partner may add any number of its own."""
+"""Members that must belong to the kind, or their share of all: a partner may add any number of its own."""
 _SECOND = 0.85
-"""How well the second best may fit, in parts of the best."""
+"""How well the second best may fit, relative to the best."""
 
 
 _FIELDS = frozenset(name for kind in GUESSED for name in attrs.fields_dict(kind))
-"""Every member of a kind that is guessed."""
+"""Every member of a kind that can be guessed."""
 
 
 class Unclear(Exception):
@@ -60,12 +60,12 @@ class Unclear(Exception):
 
 
 def kind_named(name: str) -> type[Any] | None:
-    """The kind with this name, or None."""
+    """Return the kind with this name, or None."""
     return _NAMES.get(_plain(name))
 
 
 def guess(document: bytes) -> type[Any] | None:
-    """The kind of a document; None if the bytes are not JSON. Raises Unclear."""
+    """Return the kind of a document; None if the bytes are not JSON. Raises Unclear."""
     try:
         names = members(document).keys()
     except NotJson:
@@ -80,7 +80,9 @@ def guess(document: bytes) -> type[Any] | None:
 
 @lru_cache(maxsize=1024)
 def _best(known: frozenset[str], count: int) -> type[Any] | None:
-    """The kind of an object with ``count`` members, ``known`` among them; the objects of a file are much alike."""
+    """Return the kind of an object with ``count`` members, ``known`` among them. Cached: objects of a file are much
+    alike.
+    """
     fits = {kind: _fit(known, count, kind) for kind in GUESSED}
     best, second = sorted(GUESSED, key=lambda kind: fits[kind][0], reverse=True)[:2]
     score, good = fits[best]
@@ -88,7 +90,7 @@ def _best(known: frozenset[str], count: int) -> type[Any] | None:
 
 
 def _fit(names: Set[str], count: int, kind: type[Any]) -> tuple[float, bool]:
-    """How well names of members fit a kind, and whether that is well enough."""
+    """Return how well names of members fit a kind, and whether that is sufficient."""
     fields = attrs.fields_dict(kind)
     required = {name for name, field in fields.items() if field.default is attrs.NOTHING}
     known, there = len(names & fields.keys()), len(names & required) / len(required)

@@ -1,8 +1,8 @@
-"""The settings file of a try on this machine, for ``config init --laptop`` and ``serve --laptop``.
+"""The settings file for a trial on this machine, for ``config init --laptop`` and ``serve --laptop``.
 
 Rules of this module:
-- the eMSP is the one of the documentation, at http on loopback, with a SQLite file in the same directory;
-- a file that exists is never overwritten; ``serve`` reads it instead, so the command can be repeated.
+- the eMSP is that of the documentation, at http on loopback, with a SQLite file in the same directory;
+- an existing file is never overwritten; ``serve`` reads it instead, so the command can be repeated.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _HEAD: Final = f"""\
 
 
 def sample() -> str:
-    """The text of the file, for a server on the default port."""
+    """Return the text of the file, for a server on the default port."""
     return _text({**_EMSP, **_here(PORT), "store": DEFAULT_STORE})
 
 
 def served(arguments: Arguments) -> Arguments:
-    """The arguments of ``serve``, with the settings that the file gets, unless there is one. Raises Usage."""
+    """Return the arguments of ``serve``, with the settings that the file gets, unless there is one. Raises Usage."""
     if FILE.exists():
         return arguments
     if arguments.port == 0:
@@ -45,7 +45,7 @@ def served(arguments: Arguments) -> Arguments:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a settings file that is not there yet, and say so. Raises Usage."""
+    """Write a new settings file, and report it. Raises Usage."""
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)

@@ -1,7 +1,7 @@
-"""How every list is printed: page by page, so that it takes little memory.
+"""How every list is printed: page by page, in little memory.
 
-Rules of this module: people get a table of at most so many rows, and a message where there are more; ``--json`` gets
-all; a reader that has seen enough ends the list.
+Rules of this module: people get a table with a limited number of rows, and a message if there are more; ``--json``
+prints all; the list ends when the reader closes stdout.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def print_list(
     as_json: Callable[[T], dict[str, Any] | bytes],
     nothing: str,
 ) -> None:
-    """Write every page of what ``listed`` gives: ``limit`` items ``after`` a sequence, in this order.
+    """Write every page of ``listed``: ``limit`` items ``after`` a sequence, in this order.
 
-    ``as_json`` makes the JSON line of an item, or its members. ``nothing`` is printed for an empty list.
+    ``as_json`` returns the JSON line of an item, or its members. ``nothing`` is printed for an empty list.
     """
     with contextlib.suppress(ReaderGone):
         limit = arguments.limit or (None if arguments.json else PERSON_LIMIT)
@@ -64,7 +64,7 @@ def _line(document: dict[str, Any] | bytes) -> bytes:
 
 
 def members(item: AttrsInstance, *left_out: str) -> dict[str, Any]:
-    """The fields of an item as members of a JSON object; times as on the wire."""
+    """Return the fields of an item as members of a JSON object; times as on the wire."""
     return asdict(
         item,
         filter=lambda field, _: field.name not in left_out,

@@ -1,4 +1,4 @@
-"""``ocpi-emsp matrix``: what is served and called, as it is published."""
+"""``ocpi-emsp matrix``: the published support matrix, of what is served and called."""
 
 from __future__ import annotations
 

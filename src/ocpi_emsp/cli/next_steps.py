@@ -1,6 +1,6 @@
-"""What to do about a failure whose reason lies outside: at the partner, or at our own server.
+"""What to do about a failure with an external cause: at the partner, or at our own server.
 
-Rules of this module: a step is said only where the failure names its reason; the library's messages say the rest.
+Rules of this module: a step is only suggested if the failure names its cause; the library's messages have the rest.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from ocpi_emsp.errors import CannotUseApi, NotRegistered, OcpiError, PartnerRefu
 
 
 def next_step(failure: OcpiError) -> str | None:
-    """A sentence on what to do next, or None."""
+    """Return a sentence on what to do next, or None."""
     reason = failure.__cause__ if isinstance(failure, CannotUseApi) else failure
     match reason:
         case PartnerRefused(answered_http=401):

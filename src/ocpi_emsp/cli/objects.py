@@ -1,12 +1,12 @@
-"""``ocpi-emsp parties|locations|...|reservations list|show``, ``ocpi-emsp command list``: what is in the store.
+"""``ocpi-emsp parties|locations|...|reservations list|show``, ``ocpi-emsp command list``: stored objects.
 
 Rules of this module:
-- a document is printed as it is stored, a location with its EVSEs; on a line of its own, line breaks between its
+- a document is printed as stored, a location with its EVSEs; if it is printed on one line, line breaks between its
   members become spaces;
-- a list with ``--status`` has what has that status, read from the documents: no index has it;
-- a tariff ``--at`` a time is printed as it was then, deleted ones too;
-- of a party, no token is printed, nor its hash, nor the value of an extra header that may be a secret;
-- a list is read page by page, each in a transaction of its own, so it blocks no writer.
+- a list with ``--status`` reads the status from the documents: no index has it;
+- a tariff ``--at`` a time is printed as of then, also deleted ones;
+- no token of a party is printed, nor its hash, nor the value of an extra header that may be a secret;
+- a list is read page by page, each in its own transaction, so it blocks no writer.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _SINGULARS = {Kind.EVSE: "EVSE", Kind.CDR: "CDR"}
 
 
 def run(arguments: Arguments) -> int:
-    """List or show; 1 where an object is not there."""
+    """List or show; return 1 if an object does not exist."""
     with opened(arguments) as store:
         if arguments.action == "show":
             _show(store, arguments)
@@ -101,7 +101,7 @@ def _list(store: SqlStore, arguments: Arguments) -> None:
 
 
 def _with_status(page: Callable[[int, int], list[Record]], status: str, limit: int, after: int) -> list[Record]:
-    """As many as ``limit`` that have it, in the order of the pages."""
+    """Return up to ``limit`` records with the status, in the order of the pages."""
     found: list[Record] = []
     while len(found) < limit and (records := page(PAGE, after)):
         found += [record for record in records if member(record, "status").upper() == status]
@@ -110,12 +110,12 @@ def _with_status(page: Callable[[int, int], list[Record]], status: str, limit: i
 
 
 def _at(arguments: Arguments) -> datetime | None:
-    """The moment that is asked about, of tariffs alone."""
+    """Return the requested moment, which only tariffs support."""
     return arguments.at if arguments.kind == "tariffs" else None
 
 
 def _first(tx: BlockingTransaction, queries: Iterable[Query]) -> list[Record]:
-    """What the first of the queries gives that gives anything."""
+    """Return the results of the first query that has any."""
     found = (tx.page(query).records for query in queries)
     return [listed_at(record) for record in next((records for records in found if records), ())]
 
@@ -130,7 +130,7 @@ def _show(store: SqlStore, arguments: Arguments) -> None:
         output.flush()
         return
     output.write(f"received {wire_time(found.received_at)}, last updated {wire_time(found.last_updated)}\n")
-    output.write_text(msgspec.json.format(found.document, indent=2).decode())  # it keeps the digits of numbers
+    output.write_text(msgspec.json.format(found.document, indent=2).decode())  # preserves the digits of numbers
 
 
 def _find_one(store: SqlStore, arguments: Arguments) -> Record:
@@ -147,7 +147,7 @@ def _find_one(store: SqlStore, arguments: Arguments) -> Record:
 
 
 def _found(tx: BlockingTransaction, key: Key, at: datetime | None) -> list[Record]:
-    """The object of a key, or what it was at a moment."""
+    """Return the object of a key, or its version of a moment."""
     if at is not None:
         return _first(tx, (evolve(query, id=key.id) for query in queries_at(key[1:3], at, 1)))
     record = stored_evse(tx, key) if key.kind == Kind.EVSE else tx.get(key)
@@ -168,7 +168,7 @@ def _name(key: Key) -> str:
 
 
 def _owners(tx: BlockingTransaction, kind: str, owner: Owner | None) -> Iterator[Owner]:
-    """Whose object it can be: the given party's, or of any party that we know, or that of the first one."""
+    """Yield the possible owners: the given party, or any known party, or the owner of the first object."""
     if owner is not None:
         yield owner
         return
@@ -194,7 +194,7 @@ def _keys(kind: str, owner: Owner, arguments: Arguments) -> Iterator[Key]:
 
 
 def _at_location(arguments: Arguments) -> tuple[str, str]:
-    """The location and the id there; the first slash is the one between them."""
+    """Return the location and the id within it; the first slash separates them."""
     if arguments.location is not None:
         return arguments.location, arguments.id
     location, slash, own_id = arguments.id.partition("/")
@@ -207,7 +207,7 @@ def _at_location(arguments: Arguments) -> tuple[str, str]:
 
 
 def _whole(tx: BlockingTransaction, record: Record) -> Record:
-    """The record with the document that is printed of it; a location was received when its newest part was."""
+    """Return the record with the document to print; a location's receipt is that of its newest part."""
     if record.key.kind == Kind.PARTY:
         return evolve(record, document=_without_secrets(record.document))
     if record.key.kind != Kind.LOCATION:
@@ -215,13 +215,13 @@ def _whole(tx: BlockingTransaction, record: Record) -> Record:
     evses = stored_evses(tx, record)
     try:
         document = as_stored(record, evses)
-    except OcpiError:  # it is no object to put EVSEs into
+    except OcpiError:  # it is not an object that EVSEs can be added to
         document = record.document
     return evolve(record, document=document, received_at=max(each.received_at for each in (record, *evses)))
 
 
 def _without_secrets(party: bytes) -> bytes:
-    """A party without tokens and their hashes; of extra headers the values that name a party are shown."""
+    """Return a party without tokens and their hashes; extra headers only show values that name a party."""
     parts = members(party)
     for name in ("token", "token_a"):
         parts.pop(name, None)
@@ -242,5 +242,5 @@ def _header(header: bytes) -> dict[str, str]:
 
 
 def _on_one_line(record: Record) -> bytes:
-    """Line breaks stand between members only: inside a text of JSON they are escaped."""
+    """Replace line breaks: they only occur between members, since a text in JSON has them escaped."""
     return record.document.strip(b"\r\n").replace(b"\r", b" ").replace(b"\n", b" ")

@@ -1,4 +1,4 @@
-"""``ocpi-emsp openapi``: an OpenAPI 3.1 description of what is served."""
+"""``ocpi-emsp openapi``: an OpenAPI 3.1 description of the interface."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.support import SupportMatrix
 
 _HERE = f"http://127.0.0.1:8000{BASE_PATH}"
-"""Where ``serve`` is without settings."""
+"""The URL of ``serve`` without settings."""
 _NAME = "ocpi-emsp"
 
 
@@ -17,6 +17,6 @@ def run(arguments: Arguments) -> int:
     """Print the document."""
     matrix = SupportMatrix.full() if arguments.full else SupportMatrix.default()
     who = Arguments(**vars(ANYONE) | {"url": arguments.url, "name": arguments.name or _NAME})
-    details = {"business_details": None}  # the name alone
+    details = {"business_details": None}  # only the name
     output.write_json(make_emsp(who, MemoryStore(), _HERE, matrix=matrix, **details).openapi())
     return 0

@@ -1,9 +1,9 @@
-"""What the arguments of several commands have in common: how values are read, and options that many commands take.
+"""What the arguments of several commands have in common: how values are read, and shared options.
 
 Rules of this module:
-- click reads the arguments; a command's module is imported when the command runs, so a value that needs more than its
-  spelling is judged where it is used;
-- a setting comes from its flag, then OCPI_EMSP_*, then ./ocpi-emsp.toml; one that is empty is not set.
+- click reads the arguments; a command's module is imported when the command runs, so a value that needs more than a
+  check of its form is validated where it is used;
+- a setting comes from its flag, then OCPI_EMSP_*, then ./ocpi-emsp.toml; an empty one is not set.
 """
 
 from __future__ import annotations
@@ -31,20 +31,21 @@ if TYPE_CHECKING:
     from ocpi_emsp.settings import Retention
 
 PERSON_LIMIT = 100
-"""Rows of a table unless a limit is given: what a person reads."""
+"""Rows of a table unless a limit is given; a person reads no more."""
 LETTER_LIMIT = 1000
 """CDRs of an audit that is mailed."""
 VERDICTS = ("right", "wrong", "undecidable")
-"""Of an audit; a test compares them."""
+"""Verdicts of an audit; a test compares them."""
 MOST_CONNECTIONS = 32
-"""Connections to the database that a store has at most."""
+"""Most connections of a store to the database."""
 NONE = "none"
-"""A website or logo that is not sent."""
+"""Stands for a website or logo that is not sent."""
 IMAGE_CATEGORIES = ("CHARGER", "ENTRANCE", "LOCATION", "NETWORK", "OPERATOR", "OTHER", "OWNER")
-"""ImageCategory; a test compares them."""
+"""Values of ImageCategory; a test compares them."""
 SHORTEST_PERIOD = 60.0
-"""Seconds of a sync's period at least: OCPI advises hours (transport_and_format.md, pull), each run lists the last 15
-minutes again, and below a minute a partner would see a run in every other second of a party with few objects."""
+"""Shortest period of a sync, in seconds: OCPI advises hours (transport_and_format.md, pull), each run lists the last 15
+minutes again, and below a minute a partner would see almost continuous runs.
+"""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 _PERCENT = re.compile(r"([0-9]{1,3})%")
@@ -62,12 +63,12 @@ class Arguments(SimpleNamespace):
 
 
 def invalid(what: str, text: str, expected: str) -> click.BadParameter:
-    """The error for a value that is spelt wrong."""
+    """Return the error for an invalid value."""
     return click.BadParameter(f"invalid {what} '{text}': expected {expected}")
 
 
 def party(text: str) -> PartyId:
-    """The party that a text such as ``NL-TNM`` names."""
+    """Return the party of a text such as ``NL-TNM``."""
     try:
         return PartyId.parse(text)
     except ValueError as error:
@@ -75,7 +76,7 @@ def party(text: str) -> PartyId:
 
 
 def host(text: str) -> str:
-    """A host name or an address, as far as its spelling goes."""
+    """Return a host name or an address, after a check of its form."""
     try:
         text.encode("idna")
     except UnicodeError:
@@ -84,7 +85,7 @@ def host(text: str) -> str:
 
 
 def versions_url(text: str) -> str:
-    """An absolute http or https URL."""
+    """Return an absolute http or https URL."""
     if _HTTP.fullmatch(text) is None or not _is_readable(text):
         raise invalid("URL", text, "an absolute URL, for example https://cpo.example.com/ocpi/cpo/versions")
     return text
@@ -99,21 +100,21 @@ def _is_readable(url: str) -> bool:
 
 
 def web_page(text: str) -> str:
-    """An absolute http or https URL, or ``none``."""
+    """Return an absolute http or https URL, or ``none``."""
     if text != NONE and _HTTP.fullmatch(text) is None:
         raise invalid("URL", text, "an absolute URL, or none, for example https://www.example.com/logo.png")
     return text
 
 
 def image(text: str) -> str:
-    """An absolute http or https URL."""
+    """Return an absolute http or https URL."""
     if _HTTP.fullmatch(text) is None:
         raise invalid("URL", text, "an absolute URL, for example https://www.example.com/logo.png")
     return text
 
 
 def whole(least: int, most: int = 999_999_999, *, name: str = "n", why: str = "") -> Callable[[object], int]:
-    """What reads a whole number between two bounds."""
+    """Return a function that reads a whole number between two bounds."""
 
     def read(value: object) -> int:
         text = str(value)
@@ -122,7 +123,7 @@ def whole(least: int, most: int = 999_999_999, *, name: str = "n", why: str = ""
         bounds = f"from {least} to {most}" if most < 999_999_999 else f"from {least}"
         raise invalid("number", text, f"a whole number {bounds}{why}")
 
-    read.__name__ = name  # what the help calls a value
+    read.__name__ = name  # the name of the value in the help
     return read
 
 
@@ -134,7 +135,7 @@ connections = whole(1, MOST_CONNECTIONS, why=" (each needs a connection to the d
 
 
 def duration(text: str) -> timedelta:
-    """The time of a text such as ``4h``."""
+    """Return the duration of a text such as ``4h``."""
     match = _DURATION.fullmatch(text)
     if match is None:
         raise invalid("duration", text, "a number with s, m, h or d, for example 90m, 4h or 1d")
@@ -142,12 +143,12 @@ def duration(text: str) -> timedelta:
 
 
 def duration_or_never(text: str) -> timedelta | None:
-    """A duration; None for ``never``."""
+    """Return a duration; None for ``never``."""
     return None if text == "never" else duration(text)
 
 
 def retention(text: str) -> Retention:
-    """How long things are stored, such as rejections=30d,sessions=1000d."""
+    """Return the retention of a text such as rejections=30d,sessions=1000d."""
     from ocpi_emsp.settings import Retention
 
     known = [each.name for each in fields(Retention)]
@@ -162,7 +163,7 @@ def retention(text: str) -> Retention:
 
 
 def period(text: str) -> float:
-    """Seconds of a time such as ``4h``."""
+    """Return the seconds of a duration such as ``4h``."""
     length = duration(text).total_seconds()
     if length < SHORTEST_PERIOD:
         raise invalid("period", text, "at least 1m (OCPI advises hours), for example 4h")
@@ -170,7 +171,7 @@ def period(text: str) -> float:
 
 
 def percent(text: str) -> float:
-    """The part of a whole, from 0 to 1, of a text such as ``10%``."""
+    """Return the share, from 0 to 1, of a text such as ``10%``."""
     match = _PERCENT.fullmatch(text)
     if match is None or int(match[1]) > 100:
         raise invalid("part", text, "a number up to 100 with %, for example 10%")
@@ -178,7 +179,7 @@ def percent(text: str) -> float:
 
 
 def time(text: str) -> datetime:
-    """A date or a time; without a zone it is UTC."""
+    """Return a date or a time; without a zone it is UTC."""
     try:
         given = datetime.fromisoformat(text)
         return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
@@ -187,7 +188,7 @@ def time(text: str) -> datetime:
 
 
 def amount(text: str) -> Decimal:
-    """A number from 0 upwards, exact."""
+    """Return a number from 0 upwards, exact."""
     try:
         amount = Decimal(text)
     except InvalidOperation:
@@ -198,7 +199,7 @@ def amount(text: str) -> Decimal:
 
 
 def verdicts(text: str) -> tuple[str, ...]:
-    """Verdicts with commas."""
+    """Return verdicts separated by commas."""
     words = tuple(each for each in _SEPARATORS.split(text.strip().lower()) if each)
     if not words or not set(words) <= set(VERDICTS):
         raise invalid("verdict", text, f"some of {', '.join(VERDICTS)}, for example wrong,undecidable")
@@ -206,7 +207,7 @@ def verdicts(text: str) -> tuple[str, ...]:
 
 
 def timeout(text: str) -> float:
-    """Seconds of a wait, fractions included."""
+    """Return seconds of a wait, fractions included."""
     try:
         length = float(text)
     except ValueError:
@@ -217,7 +218,9 @@ def timeout(text: str) -> float:
 
 
 def token(text: str) -> str:
-    """A token that an Authorization header can carry (credentials.md 2.1: at most 64 printable ASCII characters)."""
+    """Return a token that an Authorization header can carry (credentials.md 2.1: at most 64 printable ASCII
+    characters).
+    """
     if not (0 < len(text) <= 64 and text.isascii() and text.isprintable() and " " not in text):
         raise click.BadParameter("invalid token: expected 1 to 64 printable ASCII characters without a space")
     return text
@@ -227,11 +230,11 @@ class Choice(click.Choice[str]):
     """One of several words."""
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:  # noqa: ARG002 # click's
-        """The message for a word that is not a choice."""
+        """Return the message for a word that is not a choice."""
         return f"invalid value '{value}': expected {self._words()}"
 
     def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:  # noqa: ARG002 # click's
-        """What is expected where no word is given."""
+        """Return the expected words, if none is given."""
         return f"Expected {self._words()}"
 
     def _words(self) -> str:
@@ -240,13 +243,13 @@ class Choice(click.Choice[str]):
 
 
 def complete_verdicts(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
-    """The verdicts that the last word of a list may be."""
+    """Return the verdicts that complete the last word of a list."""
     before, comma, last = incomplete.rpartition(",")
     return [f"{before}{comma}{each}" for each in VERDICTS if each.startswith(last)]
 
 
 def complete_readings(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
-    """The readings, then the values of the one that is written."""
+    """Return the readings, then the values of the one being written."""
     from ocpi_emsp.pricing import CHOICES
     from ocpi_emsp.pricing.readings import NAMES
 
@@ -268,14 +271,14 @@ class Argument(click.Argument):
 
 
 class Setting(click.Option):
-    """An option that the environment or the file may give instead."""
+    """An option that the environment or the file may provide instead."""
 
     def __init__(self, name: str, about: str, **options: Any) -> None:
         environment = f"OCPI_EMSP_{name.partition('/')[0].strip('-').replace('-', '_').upper()}"
         super().__init__([name], help=about, envvar=environment, show_envvar=True, **options)
 
     def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, ParameterSource]:
-        """The value, and where it comes from."""
+        """Return the value, and its source."""
         name = str(self.name)
         given = {key: value for key, value in opts.items() if (key, value) != (name, "")}
         value, source = super().consume_value(ctx, given)
@@ -285,10 +288,10 @@ class Setting(click.Option):
 
 
 class _Truth(click.types.BoolParamType):
-    """Whether something is so."""
+    """A boolean value."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool:
-        """The value of a text such as ``true``, ``no`` or ``1``."""
+        """Return the value of a text such as ``true``, ``no`` or ``1``."""
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
@@ -296,47 +299,49 @@ class _Truth(click.types.BoolParamType):
 
 
 class Switch(Setting):
-    """A setting that is on or off: a flag, ``--no-...`` against it; true or false in the environment and the file."""
+    """A setting that is on or off: a flag, and ``--no-...`` to switch it off; true or false in the environment and the
+    file.
+    """
 
     def __init__(self, name: str, about: str) -> None:
         super().__init__(f"{name}/--no-{name[2:]}", about, is_flag=True, type=_Truth(), default=False)
 
 
 class Settings(Setting):
-    """A setting of several values: a flag that may be repeated; with commas in the environment, a list in the file."""
+    """A setting with several values: a repeatable flag; separated by commas in the environment, a list in the file."""
 
     def __init__(self, name: str, about: str, **options: Any) -> None:
         super().__init__(name, f"{about}; may be repeated", multiple=True, **options)
 
     def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, ParameterSource]:
-        """The values, and where they come from."""
+        """Return the values, and their source."""
         found, source = super().consume_value(ctx, opts)
         texts = [found] if isinstance(found, str) else found if isinstance(found, list | tuple) else ()
         return tuple(part for text in texts for part in _SEPARATORS.split(text) if part), source
 
 
 def option(names: str, about: str, **options: Any) -> click.Option:
-    """An option; its default stands in the help. ``names`` may end with the name of its value."""
+    """Return an option; the help shows its default. ``names`` may end with the name of its value."""
     return click.Option(names.split(), help=about, show_default=True, **options)
 
 
 def flag(name: str, about: str) -> click.Option:
-    """An option without a value."""
+    """Return an option without a value."""
     return click.Option([name], is_flag=True, help=about)
 
 
 def choice(name: str, about: str, *words: str) -> click.Option:
-    """An option with one of several words as its value; the first is the default."""
+    """Return an option with one of several words as its value; the first is the default."""
     return option(name, about, type=Choice(words), default=words[0])
 
 
 def repeated(names: str, about: str, **options: Any) -> click.Option:
-    """An option that may be given several times."""
+    """Return an option that may be given several times."""
     return option(names, f"{about}; may be repeated", multiple=True, **options)
 
 
 def formats(*words: str) -> click.Option:
-    """``--format``."""
+    """Return ``--format``."""
     return choice("--format", "output format", *words)
 
 
@@ -351,7 +356,7 @@ hosts = repeated("--host hosts", "a host that its endpoints may be on, beside th
 
 
 def headers_of(texts: Sequence[str]) -> dict[str, str] | None:
-    """The headers that were given; None where there are none. Raises Usage, which quotes no value."""
+    """Return the given headers; None if there are none. Raises Usage, which quotes no value."""
     pairs = [text.partition("=") for text in header_lines(texts)]
     if not all(equals for _, equals, _ in pairs):
         raise Usage("invalid --header: expected NAME=VALUE, for example ocpi-to-party-id=AAA")
@@ -363,7 +368,7 @@ def headers_of(texts: Sequence[str]) -> dict[str, str] | None:
 
 @contextmanager
 def usable_headers() -> Iterator[None]:
-    """Raises Usage for headers that no call can have, and for hosts that cannot exist."""
+    """Raise Usage for impossible headers and hosts within the block."""
     try:
         yield
     except ValueError as error:
@@ -377,7 +382,7 @@ lines = flag("--json", "print JSON lines on stdout and nothing else")
 
 
 def database(about: str) -> Setting:
-    """``--store``."""
+    """Return ``--store``."""
     return Setting("--store", about, metavar="URL", default=DEFAULT_STORE, show_default=True)
 
 
@@ -405,7 +410,7 @@ url_policies = (
     Settings("--allow-port", "also call this port below 1024, beside 443", metavar="PORT"),
     Settings("--allow-host", "also call this name of a local network, such as cpo.internal", metavar="HOST"),
 )
-"""Which URLs of partners are called."""
+"""Which URLs of partners may be called."""
 identity = (
     our_url,
     Setting("--country-code", "our country code, such as IT", metavar="CC"),
@@ -428,7 +433,7 @@ details = (
     Setting("--logo-height", "height of the logo in pixels", type=pixels),
     Setting("--credentials-extensions", "members beyond OCPI in our credentials, such as '{\"x\": 1}'", metavar="JSON"),
 )
-"""What partners get in our credentials beside who we are."""
+"""Our credentials beside the identity."""
 the_party = Argument("party", "the partner, such as NL-TNM", type=party)
 parties = Argument(
     "parties",
@@ -445,7 +450,7 @@ token_type = choice("--type", "the token's type", "RFID", "OTHER")
 
 
 def listening(default_port: int) -> tuple[click.Option, ...]:
-    """Where a server listens."""
+    """Return the options for the address of a server."""
     return (
         option("--host", "address to listen on", type=host, default="127.0.0.1"),
         option("--port", "port to listen on; 0 is a free one", type=port, default=default_port),
@@ -465,7 +470,7 @@ class Command(click.Command):
     """A command whose module is imported when it runs."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Arguments and options, each below its own heading."""
+        """Write arguments and options, each below its own heading."""
         arguments = [each for each in self.params if isinstance(each, Argument) and each.about]
         if arguments:
             with formatter.section("Arguments"):
@@ -478,7 +483,7 @@ class Command(click.Command):
 def command(
     module: str, name: str, summary: str, *params: click.Parameter, epilog: str = "", **constants: str
 ) -> Command:
-    """A command, or an action of a group, that ``module`` runs; ``constants`` are arguments, too."""
+    """Return a command, or an action of a group, that ``module`` runs; ``constants`` are arguments, too."""
     if any(isinstance(each, Setting) for each in params):
         epilog = f"{epilog} {_SETTINGS}".strip()
 
@@ -490,7 +495,7 @@ def command(
 
 
 def group(name: str, summary: str, *actions: click.Command) -> click.Group:
-    """A command with actions."""
+    """Return a command with actions."""
     return click.Group(
         name,
         commands=actions,

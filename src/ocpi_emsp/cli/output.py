@@ -1,9 +1,9 @@
 """What the command prints, and where.
 
 Rules of this module:
-- text that came from outside is made printable before it reaches a terminal;
-- a reader that is gone ends the command with one line, not with a traceback;
-- rich draws tables where it is installed and stdout is a terminal; everything can be read without it.
+- external text is made printable before it reaches a terminal;
+- a closed stdout ends the command with one line, not with a traceback;
+- rich draws tables if it is installed and stdout is a terminal; everything is readable without it.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ __all__ = [
 ]
 
 WIDE: Final = 140
-"""Columns from which on a table of many columns is readable."""
+"""Columns from which a table of many columns is readable."""
 
 
 def printable(text: str) -> str:
-    """Text from outside that cannot move a terminal's cursor."""
-    from ocpi_emsp.report import escapes  # brings the reports along, which the help does not need
+    """Return external text that cannot move a terminal's cursor."""
+    from ocpi_emsp.report import escapes  # imports the reports, which the help does not need
 
     return escapes.printable(text)
 
 
 def write(text: str) -> None:
-    """Text to stdout, as it is. Raises Outside if it cannot be written."""
+    """Write text to stdout, unchanged. Raises Outside if that fails."""
     _require_stdout()
     try:
         try:
@@ -66,19 +66,19 @@ def write(text: str) -> None:
 
 
 def write_text(text: str) -> None:
-    """Text from outside, of several lines, to stdout, and hand it over; what breaks lines elsewhere is escaped."""
+    """Write external text of several lines to stdout, and flush; other line separators are escaped."""
     write("".join(f"{printable(line.removesuffix(chr(13)))}\n" for line in text.split("\n")))
     flush()
 
 
 def write_line(text: str) -> None:
-    """One line to stdout, and hand it over; line breaks and control characters in it are escaped."""
+    """Write one line to stdout, and flush; line breaks and control characters in it are escaped."""
     write(printable(text) + "\n")
     flush()
 
 
 def write_bytes(data: bytes) -> None:
-    """Bytes to stdout, whatever its encoding is. Raises Outside if they cannot be written."""
+    """Write bytes to stdout, whatever its encoding. Raises Outside if that fails."""
     _require_stdout()
     try:
         sys.stdout.flush()
@@ -88,7 +88,7 @@ def write_bytes(data: bytes) -> None:
 
 
 def flush() -> None:
-    """Hand over what was written. Raises Outside if it cannot be written."""
+    """Flush stdout. Raises Outside if that fails."""
     if sys.stdout is None:  # nothing was written
         return
     try:
@@ -103,16 +103,16 @@ def _require_stdout() -> None:
 
 
 def write_json(document: Any, indent: int | None = 2) -> None:
-    """One JSON document to stdout, and hand it over; on one line without an indent, for a reader that reads on."""
+    """Write one JSON document to stdout, and flush; on one line if ``indent`` is None, for a reader of lines."""
     write(json.dumps(document, indent=indent) + "\n")
     flush()
 
 
 @contextlib.contextmanager
 def to_file(path: str | None) -> Iterator[None]:
-    """What is written meanwhile goes to this file in UTF-8; to stdout where there is none. Raises Usage.
+    """Redirect output within the block to this file, in UTF-8; to stdout for None. Raises Usage.
 
-    Only its owner may read the file: it holds tokens that open partners, or what drivers did.
+    Only the owner may read the file: it may hold tokens for calls to partners, or drivers' data.
     """
     if path is None:
         yield
@@ -128,13 +128,13 @@ def to_file(path: str | None) -> Iterator[None]:
 
 def _open_privately(path: str, flags: int) -> int:
     descriptor = os.open(path, flags, 0o600)
-    if hasattr(os, "fchmod") and stat.S_ISREG(os.fstat(descriptor).st_mode):  # one that was there, with other rights
+    if hasattr(os, "fchmod") and stat.S_ISREG(os.fstat(descriptor).st_mode):  # an existing file, with other rights
         os.fchmod(descriptor, 0o600)
     return descriptor
 
 
 def say(message: str) -> None:
-    """A message to stderr, on one line."""
+    """Write a message to stderr, on one line."""
     if sys.stderr is None:  # closed; print would take stdout for it
         return
     with contextlib.suppress(OSError):
@@ -159,18 +159,18 @@ def log_on_stderr(formatter: type[logging.Formatter], **levels: int) -> Iterator
 
 
 def require(package: str, extra: str) -> None:
-    """Raises Usage naming the extra where an optional package is not installed."""
+    """Raise Usage that names the extra if an optional package is not installed."""
     if importlib.util.find_spec(package) is None:
         raise Usage(f"this command needs {package}, which is not installed: pip install 'ocpi-emsp[{extra}]'")
 
 
 def width() -> int:
-    """Columns of the terminal, or COLUMNS; 80 in a pipe."""
+    """Return the columns of the terminal, or COLUMNS; 80 in a pipe."""
     return shutil.get_terminal_size((80, 24)).columns
 
 
 def mark(ok: bool) -> str:
-    """A tick, or a cross; in ASCII where the output has no other."""
+    """Return a tick, or a cross; in ASCII if the output cannot encode them."""
     tick, cross = "\u2713", "\u2717"
     try:
         tick.encode(sys.stdout.encoding or "ascii")
@@ -180,7 +180,7 @@ def mark(ok: bool) -> str:
 
 
 def beside(start: str, sentence: str, width: int) -> Iterator[str]:
-    """The two on one line; a sentence that does not fit there stands below, and nothing is cut."""
+    """Yield the two on one line; a sentence that does not fit there follows below, and nothing is cut."""
     if len(start) + 1 + len(sentence) <= width:
         yield f"{start} {sentence}"
         return
@@ -189,14 +189,14 @@ def beside(start: str, sentence: str, width: int) -> Iterator[str]:
 
 
 def _wrapped(sentence: str, width: int) -> list[str]:
-    """Lines that break between words alone: no URL is cut."""
+    """Return lines that only break between words: no URL is cut."""
     return textwrap.wrap(sentence, width, break_long_words=False, break_on_hyphens=False)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None) -> str:
-    """A table for people: drawn by rich on a terminal, aligned columns anywhere else.
+    """Return a table for people: drawn by rich on a terminal, otherwise aligned columns.
 
-    To fit into ``width``, it wraps its last column and no other.
+    To fit into ``width``, only the last column is wrapped.
     """
     shown = [[printable(cell) for cell in row] for row in rows]
     if sys.stdout.isatty() and importlib.util.find_spec("rich") is not None:
@@ -207,7 +207,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | No
 
 
 def _fitted(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[Sequence[str]]:
-    """The rows, each followed by what does not fit into its last cell."""
+    """Yield the rows, each followed by what does not fit into its last cell."""
     *others, _ = [max(map(len, cells)) + 2 for cells in zip(columns, *rows, strict=True)]
     left = max(width - sum(others), 20)
     for *row, sentence in rows:
@@ -221,7 +221,7 @@ def _drawn(columns: Sequence[str], rows: Sequence[Sequence[str]], wraps: Sequenc
     from rich.table import Column, Table
     from rich.text import Text
 
-    # what is too long is wrapped, never cut
+    # a text that is too long is wrapped, never cut
     drawn = Table(*(Column(name, overflow="fold", no_wrap=name not in wraps) for name in columns))
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
@@ -232,7 +232,7 @@ def _drawn(columns: Sequence[str], rows: Sequence[Sequence[str]], wraps: Sequenc
 
 
 def _lost(error: OSError) -> Outside:
-    """Stdout leads nowhere from now on, or Python would try once more at its end and complain."""
+    """Redirect stdout to nowhere, since Python would otherwise try again at exit and complain."""
     with contextlib.suppress(OSError, ValueError):
         stdout = sys.stdout.fileno()
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,7 +1,7 @@
-"""``ocpi-emsp party``: a look at a partner, and the life of its registration.
+"""``ocpi-emsp party``: diagnosis of a partner, and the life of its registration.
 
 Rules of this module:
-- diagnose only reads, and needs no database for a URL; it says what a profile could say, and sets nothing;
+- diagnose only reads, and needs no database for a URL; it suggests profile values, and sets nothing;
 - a renewal needs our server running on the same store: the partner reads our versions before it answers;
 - no token is printed.
 """
@@ -27,13 +27,13 @@ from ocpi_emsp.resources import Diagnosis
 from ocpi_emsp.settings import HttpLimits
 
 _SLOWEST = 3
-"""How many read timeouts one whole answer may take."""
+"""Read timeouts that one whole response may take."""
 _LARGEST = 16 * 1024 * 1024
-"""Bytes of an answer that diagnose reads: a page of 100 locations has far fewer."""
+"""Bytes of a response that diagnose reads: a page of 100 locations has far fewer."""
 
 
 def run(arguments: Arguments) -> int:
-    """Do what the action says; 1 where something would not work, 3 where the partner fails us."""
+    """Run the action; return 1 if something would not work, 3 if the partner fails."""
     return int(_ACTIONS[arguments.action](arguments))
 
 
@@ -85,7 +85,7 @@ def _diagnose_party(arguments: Arguments) -> Diagnosis:
 
 
 def _quick(arguments: Arguments, store: AnyStore) -> Emsp:
-    """An eMSP that waits no longer than the arguments say, under any identity unless one is given."""
+    """Return an eMSP that waits no longer than the arguments say, with a placeholder identity unless one is given."""
     seconds = arguments.timeout
     limits = Limits(
         http=HttpLimits(
@@ -115,7 +115,7 @@ def _print(diagnosis: Diagnosis) -> None:
 
 
 def _story(diagnosis: Diagnosis, width: int) -> Iterator[str]:
-    """A line a check and a line a row of the matrix; those that fare alike share theirs. --json has every detail."""
+    """Yield a line for each check and each row of the matrix; equal results share a line. --json has every detail."""
     yield output.printable(diagnosis.versions_url)
     checks = dict[tuple[str, str], list[str]]()
     for check in diagnosis.checks:
@@ -127,7 +127,7 @@ def _story(diagnosis: Diagnosis, width: int) -> Iterator[str]:
         yield from output.beside(start, output.printable(sentence), width)
     rows = dict[tuple[str, ...], list[str]]()
     for each in diagnosis.expected_support:
-        why = each.why if each.works == "no" else ""  # the others say it by their word
+        why = each.why if each.works == "no" else ""  # the others are clear from their word
         rows.setdefault((each.row.module, each.works.value, each.row.direction, each.row.path, why), []).append(
             each.row.methods
         )
@@ -136,7 +136,7 @@ def _story(diagnosis: Diagnosis, width: int) -> Iterator[str]:
         yield from output.beside(start, output.printable(why), width) if why else [start]
 
 
-# --- the life of a registration -------------------------------------------------------------------------------------
+# --- registration ---------------------------------------------------------------------------------------------------
 
 
 def _rotate(arguments: Arguments) -> int:
@@ -155,7 +155,7 @@ def _update(arguments: Arguments) -> int:
 
 def _unregister(arguments: Arguments) -> int:
     country_code, party_id = party = arguments.party
-    if arguments.no_tell:  # nothing is sent, so who we are does not matter
+    if arguments.no_tell:  # nothing is sent, so our identity does not matter
         with opened(arguments) as store:
             emsp_of_nobody(store).partner(party).unregister(tell=False)
     else:

@@ -1,6 +1,6 @@
-"""``ocpi-emsp party profile``: how a partner wants to be talked to, shown, changed field by field, and suggested.
+"""``ocpi-emsp party profile``: the profile of a partner, shown, changed field by field, and suggested.
 
-Rules of this module: what is set and unset at once is one change; nothing that is suggested is applied.
+Rules of this module: all fields that are set and unset together are one change; suggestions are never applied.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ocpi_emsp.resources.records import names_party
 
 
 def run(arguments: Arguments) -> int:
-    """Print the profile as it is then."""
+    """Print the resulting profile."""
     from ocpi_emsp.resources import Profile
 
     defaults = {each.name: each.default for each in fields(Profile)}
@@ -76,7 +76,7 @@ def _shown(field: str, value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it; the actions by their rules."""
+    """Return a value in the form of JSON; the actions by their rules."""
     if isinstance(value, tuple):
         texts = [each for each in value if isinstance(each, str)]
         return texts if len(texts) == len(value) else dict(map(_pair, value))
@@ -84,7 +84,7 @@ def _plain(value: Any) -> Any:
 
 
 def _pair(each: Any) -> tuple[str, str]:
-    """A rule with its action, a module with its URL, or a header with its value, where that is no secret."""
+    """Return a rule with its action, a module with its URL, or a header with its value, if that is not secret."""
     if hasattr(each, "rule"):
         return each.rule, each.action
     return (each.name, each.shown) if hasattr(each, "shown") else (each.identifier.value, each.url)
@@ -94,7 +94,7 @@ def _pair(each: Any) -> tuple[str, str]:
 
 
 def _changes(arguments: Arguments) -> dict[str, Any]:
-    """What is to be changed, read as far as its spelling goes. Raises Usage."""
+    """Return the changes, after a check of their form. Raises Usage."""
     changes: dict[str, Any] = dict.fromkeys(arguments.unset)
     for text in arguments.changes:
         name, equals, value = text.partition("=")
@@ -136,7 +136,9 @@ def _endpoints(text: str) -> dict[str, str]:
 
 
 def headers_of(text: str) -> dict[str, str]:
-    """Headers as NAME=VALUE with commas, as a JSON object where a value has one, or ``@FILE`` with one on each line."""
+    """Return headers from NAME=VALUE with commas, a JSON object if a value has commas, or ``@FILE`` with one per
+    line.
+    """
     if text.startswith("@"):
         pairs = [line.partition("=") for line in header_lines([text])]
         return {name: value for name, _, value in pairs}
@@ -156,7 +158,7 @@ def _plain_headers(text: str) -> dict[str, str]:
 
 
 def _readings(text: str) -> str | dict[str, str]:
-    """Readings, or settings of plausibility, as NAME=VALUE with commas, or as a JSON object."""
+    """Return readings, or plausibility settings, from NAME=VALUE with commas, or a JSON object."""
     return text if text.lstrip().startswith("{") else _endpoints(text)
 
 
@@ -182,4 +184,4 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "readings": _readings,
     "plausibility": _readings,
 }  # fmt: skip
-"""How the text of a field is read; any other is a text to the profile as well."""
+"""Functions that read the text of a field; any other field is a text in the profile as well."""

@@ -2,10 +2,10 @@
 
 Rules of this module:
 - a file holds an object, a list, an envelope (its data an object or a list), or one of these on every line;
-- JSON lines are read line by line; a file has them by its name (.jsonl, .ndjson), or where its first line is
-  a whole document and more follows; a line that is longer than any payload is passed over, not held;
-- documents are cut out of a list or an envelope without being decoded; bytes that are no JSON stay one document, and
-  the check says so.
+- JSON lines are read line by line; they are recognised by the file's name (.jsonl, .ndjson), or if the first line is a
+  whole document and more follows; a line that is longer than any payload is skipped, not held;
+- documents are cut out of a list or an envelope without being decoded; bytes that are not JSON stay one document, and
+  the check reports them.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ LINES = (".jsonl", ".ndjson")
 MAX_LINE = 16 * 1024 * 1024
 """Bytes of a line: a page of a list has a few MB; it is cut into its objects without being decoded."""
 MAX_DOCUMENT = 4 * 1024 * 1024
-"""Bytes of one object on a line: what the library takes as a request body. Checking takes up to 25 times its size."""
+"""Bytes of one object on a line: the limit of a request body. Checking takes up to 25 times its size."""
 T = TypeVar("T", bytes, bytes | None)
 _Numbered: TypeAlias = tuple[int, bytes | None]
-"""A line with its number, from 1; None where it is too long."""
+"""A line with its number, from 1; None if it is too long."""
 
 
 @frozen
@@ -41,26 +41,28 @@ class Part:
     pointer: str = ""
     line: int | None = None
     envelope: bool = False
-    """The envelope itself, without its data."""
+    """True for the envelope itself, without its data."""
     kind: type[Any] | None = None
     """Its kind, if its surroundings name it."""
     partial: bool = False
-    """The body of a PATCH: only what is there is checked."""
+    """True for the body of a PATCH: only the present members are checked."""
     at: datetime | None = None
-    """When it was sent, where that is known."""
+    """When it was sent, if known."""
     entry: str = ""
-    """Its place in a file that has neither lines nor one document: a request or a response of a HAR file."""
+    """Its place in a file without lines that is not one document: a request or a response of a HAR file."""
     too_long: bool = False
-    """A line of more than :data:`MAX_LINE` bytes, or an object of more than :data:`MAX_DOCUMENT`: it is not stored."""
+    """True for a line of more than :data:`MAX_LINE` bytes, or an object of more than :data:`MAX_DOCUMENT`: it is not
+    stored.
+    """
 
     @property
     def place(self) -> str:
-        """Its place in the file, for people; empty where the file is one document."""
+        """Its place in the file, for people; empty if it is the whole file."""
         return f"line {self.line}" if self.line is not None else self.entry
 
 
 def read_parts(stream: BinaryIO, name: str, *, cut_envelopes: bool = True) -> Iterator[Part]:
-    """The documents of a file, in order. Raises OSError."""
+    """Yield the documents of a file, in order. Raises OSError."""
     if name.lower().endswith(LINES):
         return _of_lines(map(_without_mark, numbered(stream, 1, MAX_LINE)), cut_envelopes)
     lines = map(_without_mark, enumerate(iter(stream.readline, b""), start=1))
@@ -79,7 +81,7 @@ def read_parts(stream: BinaryIO, name: str, *, cut_envelopes: bool = True) -> It
 
 
 def cut(part: Part, cut_envelopes: bool = True) -> Iterator[Part]:
-    """The documents of a list or an envelope, each a part that inherits the place of the whole."""
+    """Return the documents of a list or an envelope, each a part that inherits the place of the whole."""
     try:
         return iter(_parts(part, cut_envelopes))
     except NotJson:
@@ -87,13 +89,13 @@ def cut(part: Part, cut_envelopes: bool = True) -> Iterator[Part]:
 
 
 def _without_mark(line: tuple[int, T]) -> tuple[int, T]:
-    """The first line without the byte order mark that editors on Windows write."""
+    """Return the first line without the byte order mark that editors on Windows write."""
     number, text = line
     return (number, text.removeprefix(BOM_UTF8)) if number == 1 and text else line
 
 
 def _padded(lines: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:
-    """The lines with the blank ones before them, so that places in a message are those of the file."""
+    """Yield the lines with the blank ones before them, so that places in a message are those of the file."""
     before = 0
     for number, line in lines:
         yield b"\n" * (number - before - 1) + line
@@ -119,7 +121,9 @@ def _is_whole(data: bytes) -> bool:
 
 
 def _looks_like_lines(data: bytes) -> bool:
-    """No JSON as a whole, and an object begins on every line: JSON lines, the first of which is broken."""
+    """Return True if every line begins an object, though the whole is not JSON: JSON lines, the first of which is
+    broken.
+    """
     return all(line.lstrip()[:1] == b"{" for line in data.split(b"\n") if line.strip())
 
 
@@ -136,7 +140,7 @@ def _parts(part: Part, cut_envelopes: bool) -> Iterable[Part]:
 
 
 def is_envelope(names: Iterable[str]) -> bool:
-    """Whether an object with these members is the envelope around an answer's data."""
+    """Return True if an object with these members is the envelope around a response's data."""
     return {"status_code"} <= set(names) and not {"data", "timestamp"}.isdisjoint(names)
 
 
@@ -151,7 +155,7 @@ def _items(part: Part, data: bytes, pointer: str) -> Iterable[Part]:
 
 
 def _inside(part: Part, document: bytes, pointer: str, *, envelope: bool = False) -> Part:
-    """A document of the same place; a pointer leads to it from the document of that place."""
+    """Return a document within a part; the pointer leads to it from the part's document."""
     return Part(
         document, pointer, part.line, envelope, None if envelope else part.kind, part.partial, part.at, part.entry
     )

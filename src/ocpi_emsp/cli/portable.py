@@ -1,15 +1,15 @@
-"""The lines of an export: everything in a store, in a form that any store of this library takes.
+"""The lines of an export: everything in a store, in a form that any store of this library can import.
 
 Rules of this module:
-- the first line says what the file is, the last one how many lines there are between: a file that was cut off shows;
-- a record's ``document`` is the stored one, byte for byte; one that would not survive on a line, since it has line
-  breaks or space around it, is written as the text ``document_text`` instead;
-- ``missing_since`` and ``missed`` stand on a line only where its object is missing, ``correlation_id`` only where its
-  last change came under one, ``valid_from``, ``first_received_at`` and ``valid_until`` only with tariffs and their
-  versions: older exports have none of them;
+- the first line identifies the file, the last one has the number of lines between: so a truncated file is detected;
+- a record's ``document`` is the stored one, byte for byte; one that a line cannot hold, because of line breaks or
+  surrounding space, is written as the text ``document_text`` instead;
+- ``missing_since`` and ``missed`` are only written if the object is missing, ``correlation_id`` only if its last change
+  had one, ``valid_from``, ``first_received_at`` and ``valid_until`` only for tariffs and their versions: older exports
+  have none of them;
 - a rejection that an earlier version stored with secrets in its headers or its query is written without them;
 - times have microseconds; the bodies of journal entries, which may be anything, are in base64;
-- a line is bad input until it was read: BadLine says in a sentence what is wrong with it.
+- a line is untrusted until it was read: BadLine has a sentence about its fault.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from ocpi_emsp.wire.redaction import redacted
 
 VERSION: Final = 1
 _NOTHING = msgspec.Raw()
-_MOST_MISSED = 2**31 - 1  # what every database can count
+_MOST_MISSED = 2**31 - 1  # the largest number of every database
 _NO_LINE = b"\r\n"
 _SPACE = b" \t\r\n"
 _TIMES = ("missing_since", "valid_from", "first_received_at", "valid_until")
@@ -64,10 +64,10 @@ class Header:
 
 @frozen(kw_only=True)
 class End:
-    """The last line, below ``end``."""
+    """The last line, in its member ``end``."""
 
     lines: int
-    """How many there are between the first one and this one."""
+    """Number of lines between the first one and this one."""
 
 
 @frozen(kw_only=True)
@@ -107,17 +107,17 @@ class _EntryLine:
 
 
 def header_line(now: datetime) -> bytes:
-    """The first line."""
+    """Return the first line."""
     return _line({"ocpi_emsp_export": VERSION, "exported_at": _time(now)})
 
 
 def end_line(lines: int) -> bytes:
-    """The last line."""
+    """Return the last line."""
     return _line({"end": {"lines": lines}})
 
 
 def record_line(record: Record) -> bytes:
-    """The line of a record."""
+    """Return the line of a record."""
     written: dict[str, Any] = {
         **record.key._asdict(),
         "last_updated": _time(record.last_updated),
@@ -137,7 +137,7 @@ def record_line(record: Record) -> bytes:
 
 
 def _survives(document: bytes) -> bool:
-    """True where a document on a line is read back as the same bytes."""
+    """Return True if a document on a line is read back as the same bytes."""
     if document != document.strip(_SPACE) or any(each in document for each in _NO_LINE):
         return False
     try:
@@ -147,7 +147,7 @@ def _survives(document: bytes) -> bool:
 
 
 def entry_line(entry: Entry) -> bytes:
-    """The line of a journal entry."""
+    """Return the line of a journal entry."""
     members = asdict(entry, recurse=False, filter=lambda field, _: field.name != "sequence")
     details = {**entry.details, **redacted(entry.details)} if entry.topic == REJECTION else dict(entry.details)
     written = {"at": _time(entry.at), "body": base64.b64encode(entry.body).decode(), "details": details}
@@ -166,7 +166,7 @@ def _time(moment: datetime) -> str:
 
 
 def read_header(line: bytes) -> Header | None:
-    """The header, or None where the line is none."""
+    """Return the header, or None if the line is not one."""
     try:
         return _decode(line, Header)
     except BadLine:
@@ -174,7 +174,7 @@ def read_header(line: bytes) -> Header | None:
 
 
 def read_line(line: bytes) -> Record | Entry | End:
-    """What a line behind the header holds. Raises BadLine."""
+    """Return the content of a line after the header. Raises BadLine."""
     try:
         parts = members(line)
     except OcpiError as error:
@@ -220,7 +220,7 @@ def _record(line: _RecordLine) -> Record:
 
 
 def _require_usable(key: Key, document: bytes) -> None:
-    """Raises BadLine for a document that its reader would fail on."""
+    """Raise BadLine for a document that its reader cannot read."""
     try:
         require_utf8(document)
         read_document(key.kind, document)
@@ -267,5 +267,5 @@ def _moment(line: _RecordLine | _EntryLine, name: str) -> datetime:
         if moment.tzinfo is not None:
             return moment.astimezone(UTC)
     except (ValueError, OverflowError):
-        pass  # said below
+        pass  # reported below
     raise BadLine(f"invalid {name} '{text}': expected a time with its zone")

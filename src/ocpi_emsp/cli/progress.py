@@ -1,8 +1,8 @@
 """A progress bar for long inputs, by the bytes that were read.
 
 Rules of this module:
-- it is drawn on stderr, and only where stderr is a terminal and rich is installed; nothing otherwise;
-- it counts what is read, so reading is all that has to go through it.
+- it is only drawn on stderr, if that is a terminal and rich is installed;
+- it counts reads, so only reading has to go through it.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 Advance = Callable[[int], None]
 LONG = 4 * 1024 * 1024
-"""Bytes from which on an input is long: below, checking takes about a second."""
+"""Bytes from which an input is long: below, checking takes about a second."""
 _STEP = 256 * 1024
 
 
 def wanted() -> bool:
-    """Whether a bar could be drawn."""
+    """Return True if a bar could be drawn."""
     return sys.stderr is not None and sys.stderr.isatty() and importlib.util.find_spec("rich") is not None
 
 
 @contextlib.contextmanager
 def bar(total: int, what: str) -> Iterator[Advance]:
-    """A bar of ``total`` bytes while the context lasts; what it gives takes the bytes that were read."""
+    """Show a bar of ``total`` bytes within the block; yield a function that takes the number of bytes read."""
     if total < LONG or not wanted():
         yield _ignore
         return
@@ -41,7 +41,7 @@ def bar(total: int, what: str) -> Iterator[Advance]:
 
 
 def _ignore(_: int) -> None:
-    """Nothing is drawn."""
+    """Draw nothing."""
 
 
 def _drawn() -> Progress:
@@ -62,18 +62,18 @@ def _drawn() -> Progress:
 
 @define
 class Metered:
-    """The part of a binary stream that is read here, with its bytes counted."""
+    """A binary stream that counts the bytes that are read."""
 
     _stream: BinaryIO
     _advance: Advance
     _read: int = field(default=0, init=False)
 
     def readline(self, size: int = -1, /) -> bytes:
-        """One line, or ``size`` bytes of it."""
+        """Return one line, or ``size`` bytes of it."""
         return self._count(self._stream.readline(size))
 
     def read(self) -> bytes:
-        """All the rest."""
+        """Return the rest."""
         return self._count(self._stream.read())
 
     def _count(self, data: bytes) -> bytes:

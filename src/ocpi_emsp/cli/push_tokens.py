@@ -1,4 +1,4 @@
-"""``ocpi-emsp push-tokens``: our tokens to the CPOs, what changed and what failed before.
+"""``ocpi-emsp push-tokens``: pushes our tokens to the CPOs, changed ones and those that failed before.
 
 Rules of this module: one party that fails does not stop the others; the exit status is the worst of all parties; what
 was pushed before Ctrl-C or a kill is not pushed again.
@@ -26,7 +26,7 @@ _NAMED = 10
 
 
 def run(arguments: Arguments) -> int:
-    """Push to each party; 1 where a token failed, 3 where a party could not be reached or let us in no more."""
+    """Push to each party; return 1 if a token failed, 3 if a party was unreachable or no longer accepts our token."""
     parties = list(dict.fromkeys(arguments.parties)) or registered(arguments)
     status, reports = 0, list[dict[str, Any]]()
     with emsp_of(arguments) as emsp:
@@ -47,7 +47,7 @@ def run(arguments: Arguments) -> int:
 
 
 def _push(emsp: Emsp, party: PartyId, arguments: Arguments) -> TokensPushed | None:
-    """The report; None where nothing could be tried, and a message says why."""
+    """Return the report; None if nothing could be tried, and a message says why."""
     try:
         return emsp.partner(party).push_tokens(verify=arguments.verify, full=arguments.full)
     except (NotRegistered, UnsafeUrl) as error:
@@ -58,14 +58,16 @@ def _push(emsp: Emsp, party: PartyId, arguments: Arguments) -> TokensPushed | No
 
 
 def status_of(report: TokensPushed) -> int:
-    """The exit status of a push: 3 where the party was not reached or let us in no more, 1 where a token failed."""
+    """Return the exit status of a push: 3 if the party was unreachable or no longer accepts our token, 1 if a token
+    failed.
+    """
     if report.ended == "failed":
         return Outside.status
     return CommandFailed.status if report.failed else 0
 
 
 def print_report(report: TokensPushed) -> None:
-    """A line of counts, and a message for each of the first tokens that failed."""
+    """Print a line of counts, and a message for each of the first failed tokens."""
     party = f"{report.country_code}-{report.party_id}"
     counts = ", ".join(f"{getattr(report, name)} {name}" for name in ("put", "patched", "unchanged", "failed"))
     verified = f", {report.verified} verified" if report.verified else ""

@@ -1,12 +1,13 @@
-"""The findings of a document that reads strictly, at a fraction of the cost of ``check``, which finds the same.
+"""The findings of a document that the strict lane accepts, at a fraction of the cost of ``check``, with the same
+result.
 
 Rules of this module:
-- the strict lane leaves nothing above a note to find by the schema (codec/strict.py); where the bytes and the shape of
-  the document show that there is no note either, only the semantic rules are left to be asked;
-- in any doubt ``check`` decides: an escape, a byte that is not ASCII, a member more than the schema counts.
+- the strict lane leaves only notes to find by the schema (codec/strict.py); if the bytes and the shape of the document
+  show that there is no note either, only the semantic rules remain;
+- in any doubt ``check`` decides: an escape, a non-ASCII byte, more members than the schema counts.
 
-The notes that a strictly read document can have: unknown and repeated members, text that is not printable ASCII, a
-number as a string, an integer with a fraction, a timestamp without ``Z``.
+The possible notes of such a document: unknown and repeated members, text that is not printable ASCII, a number as a
+string, an integer with a fraction, a timestamp without ``Z``.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ _FRACTION = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,6}Z", re.ASCII)
 _ODD = (b"\\", b"\x7f", b" :", b"\t:", b"\n:", b"\r:")
 """Escapes may hide any character; DEL is not printable; with these gaps members could not be counted."""
 _NOTED = -(10**12)
-"""Added to a number of members, this makes it none that there can be."""
+"""Added to a number of members, it makes the number impossible."""
 
 _Fits: TypeAlias = Callable[[Any], bool]
 
 
 def check_quickly(document: bytes, kind: type[Any], limit: int) -> Report:
-    """``check(document, kind, limit=limit)``."""
+    """Return ``check(document, kind, limit=limit)``."""
     value = read_without_notes(document, kind)
     if value is None:
         return check(document, kind, limit=limit)
@@ -48,7 +49,7 @@ def check_quickly(document: bytes, kind: type[Any], limit: int) -> Report:
 
 
 def read_without_notes(document: bytes, kind: type[Any]) -> Any:
-    """The model where the schema finds nothing at all; None for anything else."""
+    """Return the model if the schema finds nothing at all, otherwise None."""
     if not document.isascii() or any(odd in document for odd in _ODD):
         return None
     try:
@@ -59,13 +60,13 @@ def read_without_notes(document: bytes, kind: type[Any]) -> Any:
         count = shape.members(msgspec.json.decode(document))
     except (NotJson, msgspec.DecodeError, RecursionError):
         return None
-    # a repeated member is one more colon; so is a text that begins with one, which ``check`` will clear up
+    # a repeated member is one more colon; so is a text that begins with one, for which ``check`` decides
     return value if count == document.count(b'":') else None
 
 
 @frozen
 class _Shape:
-    """What is looked at in the untyped objects of one model."""
+    """What is examined in the untyped objects of one model."""
 
     names: frozenset[str]
     scalars: tuple[tuple[str, _Fits], ...]
@@ -73,7 +74,7 @@ class _Shape:
     lists: tuple[tuple[str, _Shape], ...]
 
     def members(self, document: dict[str, Any]) -> int:
-        """How many members there are at all depths; below 0 where one of them gives a note."""
+        """Return the number of members at all depths; below 0 if one of them gives a note."""
         if not document.keys() <= self.names:
             return _NOTED
         count = len(document)
@@ -93,7 +94,7 @@ _SHAPES: dict[type[Any], _Shape] = {}
 
 
 def _compile(kind: type[Any]) -> _Shape | None:
-    """The shape of a model; None where it has something that this module does not know."""
+    """Return the shape of a model; None if it has a type that this module does not know."""
     node = inspect.type_info(kind)
     shape = _shape(node) if isinstance(node, inspect.DataclassType) else None
     return shape if shape is None else _SHAPES.setdefault(kind, shape)

@@ -19,16 +19,16 @@ from ocpi_emsp.pricing.result import text
 from ocpi_emsp.report import quote_to_html, quote_to_markdown, quote_to_text
 
 LONGEST = timedelta(days=366)
-"""Of a charge, and of the parking after it: more minutes are a mistake."""
+"""Longest charge, and longest parking after it: a longer one is a mistake."""
 COLUMNS = (
     "dimension", "from", "to", "measured", "billed", "unit", "price", "step_size", "cost", "low", "high", "tariff_id",
     "element", "component", "why",
 )  # fmt: skip
-"""Of the CSV: a row for each line, then the total."""
+"""Columns of the CSV: a row for each line, then the total."""
 
 
 def run(arguments: Arguments) -> int:
-    """Print the quote; 0 where the amount is known, 1 where only its bounds are."""
+    """Print the quote; return 0 if the amount is known, 1 if only its bounds are."""
     require_readable_once([arguments.tariff, *([arguments.location] if arguments.location else [])])
     readings, zone = usable_readings(arguments.settings), usable_zone(arguments.time_zone)
     plan = _plan(arguments)
@@ -41,7 +41,7 @@ def run(arguments: Arguments) -> int:
 
 
 def _plan(arguments: Arguments) -> Plan:
-    """The charge that is planned. Raises Usage."""
+    """Return the planned charge. Raises Usage."""
     try:
         return Plan(
             start=arguments.start,
@@ -62,7 +62,7 @@ def _duration(option: str, minutes: Decimal) -> timedelta:
 
 
 def _tariff(tariffs: list[bytes], arguments: Arguments) -> bytes:
-    """The tariff that is meant. Raises Usage where the file has several."""
+    """Return the selected tariff. Raises Usage if the file has several."""
     named = {document: decode(Tariff, document).id for document in tariffs}
     if arguments.tariff_id is not None:
         tariffs = [document for document in tariffs if named[document] == arguments.tariff_id]
@@ -84,7 +84,7 @@ def _location(path: str | None) -> bytes | None:
     return found[0]
 
 
-# --- what is printed ------------------------------------------------------------------------------------------------
+# --- output ---------------------------------------------------------------------------------------------------------
 
 
 def _print(found: Quote, form: str) -> None:

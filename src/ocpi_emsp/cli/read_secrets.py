@@ -1,8 +1,9 @@
-"""What reads secrets for the command, and warns of those that stand on the command line.
+"""Reads secrets for the command, and warns of those on the command line.
 
 Rules of this module (docs/explanation/security.md):
-- what a command line shows, every user of the machine reads, and the shell's history keeps: it works, with a warning;
-- what is wrong with a secret is said without repeating it.
+- every user of the machine can read a command line, and the shell's history stores it: a secret there works, with a
+  warning;
+- a message about an invalid secret does not repeat it.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ _LONGEST = 64 * 1024
 
 
 def warn(flag: str, instead: str) -> None:
-    """Say that the command line shows a secret, and what does not."""
+    """Warn that the command line shows a secret, and name the alternative."""
     output.say(f"{flag} shows a secret to every user of this machine (ps) and to the shell's history: use {instead}")
 
 
 def text_of(path: str) -> str:
-    """The text of a small file, or of standard input for ``-``. Raises Usage."""
+    """Return the text of a small file, or of standard input for ``-``. Raises Usage."""
     with files.opened(path) as stream:
         data = stream.read(_LONGEST)
     try:
@@ -32,8 +33,8 @@ def text_of(path: str) -> str:
 
 
 def header_lines(texts: Sequence[str]) -> Iterator[str]:
-    """The headers that ``--header`` was given, NAME=VALUE each; ``@FILE`` has one on a line. Raises Usage."""
-    from ocpi_emsp.resources.records import names_party  # brings the flows along, which the help does not need
+    """Yield the headers of ``--header``, each NAME=VALUE; ``@FILE`` has one per line. Raises Usage."""
+    from ocpi_emsp.resources.records import names_party  # imports the flows, which the help does not need
 
     for text in texts:
         if text.startswith("@"):

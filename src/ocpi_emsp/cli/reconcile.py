@@ -1,9 +1,9 @@
 """``ocpi-emsp reconcile``: a party's CDRs compared with its sessions, for people, programs and spreadsheets.
 
 Rules of this module:
-- people get what needs a look, machines everything: the matches too;
+- people get what needs attention, programs get everything, including the matches;
 - an amount is printed with the digits of its document;
-- in CSV a text from outside is no formula (:mod:`ocpi_emsp.cli.spreadsheet`); JSON has it as it is.
+- in CSV an external text is never a formula (:mod:`ocpi_emsp.cli.spreadsheet`); JSON has it unchanged.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ COLUMNS = (
     "evse_uid", "cdr_start", "cdr_stop", "session_start", "session_end", "session_status", "cdr_kwh", "session_kwh",
     "cdr_cost", "cdr_currency", "session_cost", "session_currency",
 )  # fmt: skip
-"""Of the CSV."""
+"""Columns of the CSV."""
 
 
 def run(arguments: Arguments) -> int:
-    """Print what was found; 1 where there is something."""
+    """Print the findings; return 1 if there are any."""
     if arguments.json:
         arguments.format = "json"
     with opened(arguments) as store:
@@ -124,7 +124,7 @@ def _table_row(row: _Row) -> Sequence[str]:
 
 
 def _amounts(row: _Row, side: str) -> str:
-    """Energy and cost of a side, as far as it tells them."""
+    """Return energy and cost of a side, as far as known."""
     kwh, cost = row.get(f"{side}_kwh"), row.get(f"{side}_cost")
     parts = [] if kwh is None else [f"{_text(kwh)} kWh"]
     parts += [] if cost is None else [f"{_text(cost)} {_text(row.get(f'{side}_currency'))}"]
@@ -135,7 +135,7 @@ def _amounts(row: _Row, side: str) -> str:
 
 
 def _write_json(found: Reconciliation) -> None:
-    """One document, written item by item: a list may be long."""
+    """Write one document, item by item: a list may be long."""
     output.write_bytes(b'{"summary": ' + dump(found.summary()))
     for name, listed in found.lists.items():
         output.write_bytes(f',\n"{name}": ['.encode())
@@ -183,7 +183,7 @@ _FINDINGS = {
     "sessions_not_due": "session not due",
     "matched": "match",
 }
-"""What the rows of a list are called."""
+"""The names of a list's rows."""
 
 
 _Item: TypeAlias = (
@@ -217,7 +217,7 @@ def _row(item: _Item) -> _Row:
 
 
 def _first(first: CdrSummary | None) -> str:
-    """The CDR that stands, in short."""
+    """Return the retained CDR, in short."""
     if first is None:
         return "unknown"
     return f"{first.total_energy} kWh, {first.total_cost} {first.currency}, from {wire_time(first.start_date_time)}"
@@ -228,7 +228,7 @@ def _match(match: CdrMatch) -> _Row:
 
 
 def _charged(item: CdrSummary | SessionSummary) -> _Row:
-    """Who charged where."""
+    """Return driver and place."""
     return {"auth_id": item.auth_id, "location_id": item.place.location_id, "evse_uid": item.place.evse_uid}
 
 

@@ -1,8 +1,8 @@
-"""``ocpi-emsp redact``: payloads that can be shown, with everything that deviates in them.
+"""``ocpi-emsp redact``: payloads that can be published, with all their deviations.
 
 Rules of this module:
-- a file is read as ``check`` reads it, and keeps its form: JSON, JSON lines, HAR; JSON lines are read line by line;
-- one file goes to standard output or a file, several go to a folder, under their own names; no input is overwritten;
+- a file is read as ``check`` reads it, and retains its form: JSON, JSON lines, HAR; JSON lines are read line by line;
+- one file is written to standard output or a file, several to a folder, under their own names; no input is overwritten;
 - one run has one key: a text has the same stand-in in each of its files.
 """
 
@@ -31,7 +31,7 @@ _SHOWN_NAMES = 20
 
 
 def run(arguments: Arguments) -> int:
-    """Redact every file; 0 where all of it is written, 1 where something is left out."""
+    """Redact every file; return 0 if all of it is written, 1 if something is left out."""
     require_readable_once(arguments.paths)
     inputs = Inputs(arguments.paths)
     is_one = len(arguments.paths) == 1 and not Path(arguments.paths[0]).is_dir()
@@ -56,7 +56,7 @@ def _key(path: str) -> bytes:
 
 
 def _say_which_names_stay(redactor: Redactor) -> None:
-    """Nobody but a person can tell whether one of them is that of a driver."""
+    """Report the names that stay: only a person can tell whether one of them is that of a driver."""
     names = list(redactor.unknown_names)
     if names:
         more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
@@ -78,14 +78,14 @@ def _say_what_was_left_out(inputs: Inputs) -> int:
 
 @define
 class _Writer:
-    """Writes what is left of each file."""
+    """Writes the redacted content of each file."""
 
     redactor: Redactor
     status: int = field(default=0, init=False)
     _written: set[Path] = field(factory=set, init=False)
 
     def one(self, source: Source, target: str | None) -> None:
-        """One file, to standard output or another file. Raises Usage."""
+        """Write one file, to standard output or another file. Raises Usage."""
         with files.opened(source.path) as stream:
             pieces = self._redacted(stream, source.path)
             if target is None:
@@ -96,7 +96,7 @@ class _Writer:
                 _write(Path(target), source.path, pieces)
 
     def all(self, inputs: Inputs, folder: Path) -> None:
-        """Each file, to this folder."""
+        """Write each file, to this folder."""
         sources = list(inputs.files())  # before anything is written, perhaps below one of them
         for source in sources:
             try:
@@ -108,7 +108,7 @@ class _Writer:
                 inputs.fail(str(problem) if isinstance(problem, Usage) else f"{folder}: {reason(problem)}")
 
     def _target(self, source: Source, inputs: Inputs, folder: Path) -> Path:
-        """Where a file goes: below its folder as it lies there, numbered where its name is taken."""
+        """Return the target of a file: the same place below the folder, with a number if its name is taken."""
         path = Path(source.path)
         if source.path == files.STDIN:
             path = Path("stdin.json")
@@ -147,11 +147,11 @@ class _Writer:
 
 
 def _write(target: Path, source: str, pieces: Iterator[bytes]) -> None:
-    """Raises Usage for a file that cannot be written, or is the one that is read."""
+    """Write a file. Raises Usage for one that cannot be written, or is the one that is read."""
     try:
         if target.exists() and source != files.STDIN and target.samefile(source):
             raise Usage(f"{target}: cannot be written: it is the file that is read")
-        first = next(pieces, b"")  # before the file is there: this may fail
+        first = next(pieces, b"")  # before the file is created: this may fail
         with target.open("wb") as file:
             for piece in chain((first,), pieces):
                 file.write(piece)

@@ -1,9 +1,9 @@
-"""A HAR file without what identifies: what ``check`` reads of it, and nothing else.
+"""A HAR file without identifying data: only the parts that ``check`` reads of it.
 
 Rules of this module:
 - of each entry the time, the method, the URL and the status stay, redacted, and the bodies that are JSON; headers,
   cookies, addresses, timings and other bodies are left out;
-- an entry without a payload stays, so that the numbers of the others do.
+- an entry without a payload stays, so that the numbers of the others do not change.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _METHODS: Final = frozenset({"GET", "PUT", "PATCH", "POST", "DELETE", "HEAD", "O
 
 
 def redacted_har(data: bytes, redactor: Redactor) -> bytes:
-    """The archive without what identifies. Raises NotHar."""
+    """Return the archive without identifying data. Raises NotHar."""
     entries = entries_of(data)
     if entries is None:
         raise NotHar("not a HAR file: expected an object with log.entries")

@@ -25,7 +25,7 @@ from ocpi_emsp.secret import Secret
 
 
 def run(arguments: Arguments) -> int:
-    """Register, and print with whom; 3 where the CPO fails us. With ``--sync`` the status is that of the sync."""
+    """Register, and print the party; return 3 if the CPO fails. With ``--sync`` the status is that of the sync."""
     versions_url, token_a = _invitation(arguments)
     with emsp_of(arguments, url_needed_for="the CPO calls us back", makes=True) as emsp, usable_headers():
         party = emsp.parties.register(
@@ -50,7 +50,7 @@ def run(arguments: Arguments) -> int:
 
 
 def _invitation(arguments: Arguments) -> tuple[str, Secret]:
-    """The versions URL and the token A. Raises Usage."""
+    """Return the versions URL and the token A. Raises Usage."""
     if arguments.invitation is not None:
         if arguments.versions_url is not None or given_on_line("token_a", "token_a_file"):
             raise Usage("--invitation has both: it cannot be combined with VERSIONS_URL or a token")
@@ -75,7 +75,7 @@ def _read(path: str) -> tuple[str, Secret]:
 
 
 def print_party(party: Party, done: str, *, as_json: bool) -> None:
-    """What was done with a party, and what it offers."""
+    """Print what was done with a party, and what it offers."""
     if as_json:
         output.write_json(_as_json(party), indent=None)
         return

@@ -1,8 +1,8 @@
-"""``ocpi-emsp rejections``: what was refused, listed, shown, and served again.
+"""``ocpi-emsp rejections``: rejected requests, listed, shown, and replayed.
 
 Rules of this module:
-- a replay is served as the party that sent it, by this process: listeners of another one get no event;
-- a body is printed as it was received where it is text, and in base64 where it is not.
+- a replay is served as the party that sent it, by this process: listeners of another process get no event;
+- a body is printed as received if it is text, and in base64 otherwise.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _COLUMNS = ("id", "at", "party", "request", "findings", "why")
 
 
 def run(arguments: Arguments) -> int:
-    """List, show or replay; 1 where one is not there, or is refused again."""
+    """List, show or replay; return 1 if one does not exist, or is rejected again."""
     if arguments.action == "replay":
         return _replay(arguments)
     with opened(arguments) as store:
@@ -105,7 +105,7 @@ def _body(body: bytes) -> dict[str, str]:
 
 @frozen(kw_only=True)
 class _Replayed:
-    """What a replay was answered."""
+    """The response to a replay."""
 
     id: str
     accepted: bool

@@ -1,4 +1,4 @@
-"""``ocpi-emsp report``: what a partner deviates in, from what it sent and from what was refused."""
+"""``ocpi-emsp report``: a partner's deviations, from its stored objects and from its rejected requests."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ocpi_emsp.errors import NotRegistered
 
 
 def run(arguments: Arguments) -> int:
-    """Print the report; it is the answer, so the status is 0 whatever it says.
+    """Print the report and return 0, whatever it says, since it is the result.
 
-    Raises NotRegistered for a party that is not known and of which nothing is stored.
+    Raises NotRegistered for an unknown party of which nothing is stored.
     """
     with opened(arguments) as store:
         emsp = emsp_of_nobody(store)

@@ -33,7 +33,7 @@ the rule. Answers also name findings that depend on the request or on stored dat
 is refused. [Reason codes](reason-codes.md) lists the codes of audits.
 """
 _OBJECTS = "the object's"
-"""The clause of a rule of the schema, which holds for every object."""
+"""The clause of a schema rule that applies to every object."""
 
 
 def run(arguments: Arguments) -> int:
@@ -58,7 +58,7 @@ def _as_json(rule: Rule) -> dict[str, Any]:
         "example": {
             "kind": example.kind.__name__,
             "breaks": str(example),
-            # a text, since some examples are no JSON, or repeat a member
+            # as text, since some examples are not JSON, or repeat a member
             "document": example.document.decode("utf-8", "backslashreplace"),
         },
     }
@@ -73,7 +73,7 @@ def _text(rule: Rule) -> str:
 
 
 def _page() -> str:
-    """The page of the documentation: one table per chapter, in the order of the specification."""
+    """Return the page of the documentation: one table per chapter, in the order of the specification."""
     parts = [_HEAD, *_table("JSON and the schema", "", (NOT_JSON, *SCHEMA_RULES))]
     for chapter in CHAPTERS:
         parts += _table(chapter.title, chapter.file, (object_rule.rule for object_rule in chapter.rules))
@@ -101,5 +101,5 @@ def _example_cell(rule: Rule) -> str:
 
 
 def _shortened(text: str) -> str:
-    """A text with three of a character that is repeated more often than anyone reads."""
+    """Return a text with long runs of a repeated character shortened to three."""
     return re.sub(r"(.)\1{50,}", r"\1\1\1...", text)

@@ -1,14 +1,13 @@
 """``ocpi-emsp serve``: an eMSP under uvicorn, on a database.
 
 Rules of this module:
-- the database and its schema are looked at before it listens; which one it is stands on stderr;
-- events that wait are delivered beside the requests, in whichever process they were journalled; so are tokens, unless
-  that is left to other processes: a few parties at once, so that a slow one holds up no other;
-- what it prints on stdout is where it is reached and the invitations that were asked for, once requests are answered;
-- how many connections it takes, how long a head and a body may take, and which event loop and parser serve them, stands
-  on stderr;
+- the database and its schema are checked before it listens; stderr names the database;
+- waiting events are delivered beside the requests, whichever process journalled them; so are tokens, unless that is
+  left to other processes: a few parties at once, so that a slow one delays no other;
+- stdout only has its address and the requested invitations, once requests are answered;
+- stderr has the limits on connections, heads and bodies, and the event loop and parser in use;
 - every request is logged on stderr, without any token;
-- SIGTERM and Ctrl-C end it in order: what is being answered is answered.
+- SIGTERM and Ctrl-C end it in order: requests in progress are answered.
 """
 
 from __future__ import annotations
@@ -85,7 +84,7 @@ def run(arguments: Arguments) -> int:
 
 
 def _at_its_port(arguments: Arguments, listening: socket.socket) -> Arguments:
-    """The arguments; a URL of this machine gets the port that was taken, where any free one was asked for."""
+    """Return the arguments; a URL of this machine gets the actual port, if any free one was requested."""
     url, taken = urlsplit(arguments.url or ""), listening.getsockname()[1]
     if url.scheme != "http" or url.hostname not in _THIS_MACHINE or url.port in (None, taken):
         return arguments
@@ -111,7 +110,9 @@ def _forwarded(proxies: Sequence[str]) -> Forwarded | None:
 
 @contextlib.contextmanager
 def _opened(url: str, auto_upgrade: bool) -> Iterator[tuple[AnyStore, Close]]:
-    """The store, and what closes it in the event loop that used it; it is closed with the block if none did."""
+    """Open the store, and yield it with a function that closes it in its event loop; otherwise the end of the block
+    does.
+    """
     if url == MEMORY:
         output.say("stores everything in memory: it is lost when this process ends")
         yield MemoryStore(), _nothing
@@ -124,7 +125,7 @@ def _opened(url: str, auto_upgrade: bool) -> Iterator[tuple[AnyStore, Close]]:
 
 
 async def _nothing() -> None:
-    """There is nothing to close."""
+    """Do nothing, since there is nothing to close."""
 
 
 async def _serve(

@@ -1,8 +1,8 @@
-"""Who we are, how we serve and where the data is: from flags, then the environment, then ./ocpi-emsp.toml.
+"""Identity, serving and data location: from flags, then the environment, then ./ocpi-emsp.toml.
 
 Rules of this module:
-- a setting that is unknown is an error, since it is most likely misspelt;
-- a message about a setting says where it came from; a database URL is never repeated: it may hold a password.
+- an unknown setting is an error, since it is most likely misspelt;
+- a message about a setting names its source; a database URL is never repeated: it may hold a password.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _DETAILS = ("website", "logo", "logo_thumbnail", "logo_category", "logo_type", *
 LISTS = ("allow_http", "allow_network", "allow_port", "allow_host")
 SWITCHES = ("audit",)
 NAMES = ("url", *_IDENTITY, "url_policy", *LISTS, "store", "retention", *SWITCHES, *_DETAILS)
-"""All of them, in the order of the file that ``ocpi-emsp config init`` writes."""
+"""All settings, in the order of the file that ``ocpi-emsp config init`` writes."""
 _PASSWORD = re.compile(r"[^/]+://[^/@]*:[^/@]+@")
 _LINE = re.compile(r"at line (\d+)")
 _DATABASE_URL = re.compile(r"[a-z][a-z0-9_]*(\+[a-z0-9_]+)?://.*", re.ASCII | re.DOTALL)
 
 
 def require_identity(arguments: Any) -> None:
-    """Raise Usage unless the arguments say who we are."""
+    """Raise Usage unless the arguments have our identity."""
     missing = [name for name in _IDENTITY if not getattr(arguments, name)]
     if missing:
         flags = [f"--{name.replace('_', '-')}" for name in missing]
@@ -48,7 +48,7 @@ def require_identity(arguments: Any) -> None:
 
 
 def store_url(arguments: Any, *, memory_allowed: bool = False) -> str:
-    """The database's URL, or ``memory`` where that is allowed. Raises Usage."""
+    """Return the database's URL, or ``memory`` if that is allowed. Raises Usage."""
     store: str = arguments.store
     if store == MEMORY:
         if not memory_allowed:
@@ -62,7 +62,7 @@ def store_url(arguments: Any, *, memory_allowed: bool = False) -> str:
 
 
 def source(name: str) -> str:
-    """Where the running command has this setting from, as its user wrote it."""
+    """Return the source of this setting of the running command, as its user wrote it."""
     context = click.get_current_context(silent=True)
     match context.get_parameter_source(name) if context else None:
         case ParameterSource.ENVIRONMENT:
@@ -74,7 +74,7 @@ def source(name: str) -> str:
 
 
 def file_settings(file: Path = FILE) -> dict[str, str]:
-    """The settings in the file; none where there is no file. Raises Usage."""
+    """Return the settings in the file; none if there is no file. Raises Usage."""
     import tomllib
 
     text = ""
@@ -99,7 +99,7 @@ def file_settings(file: Path = FILE) -> dict[str, str]:
 
 
 def _unquoted(message: str, text: str) -> str:
-    """What the setting on the line of an error has to be, which most likely lacks its quotes; never its value."""
+    """Return what the setting on the line of an error must be, which most likely lacks its quotes; never its value."""
     line = _LINE.search(message)
     name = text.splitlines()[int(line[1]) - 1].partition("=")[0].strip() if line else ""
     return f": {name} must be {_EXPECTED.get(name, 'a text in quotes')}" if name in NAMES else ""
@@ -122,7 +122,7 @@ _EXPECTED = {
 
 
 def _as_text(name: str, value: object) -> object:
-    """A value as a flag would have it, where the file may say it otherwise."""
+    """Return a value in the form of a flag, if the file may have another form."""
     if name in _NUMBERS and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if name in SWITCHES and isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""What ends a command that serves: SIGTERM and Ctrl-C."""
+"""The signals that end a serving command: SIGTERM and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 
 @contextlib.contextmanager
 def on_signals(act: Callable[[signal.Signals], object], *signals: signal.Signals) -> Generator[None, None, None]:
-    """Call ``act`` in the event loop when one of these signals arrives; in the main thread, as Python has it."""
+    """Call ``act`` in the event loop when one of these signals arrives; only in the main thread, as Python requires."""
     loop = asyncio.get_running_loop()
     handled: list[signal.Signals] = []
     with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):

@@ -1,7 +1,7 @@
 """``ocpi-emsp simulate-cpo``: a simulated CPO alone, for demos and for trying one's own eMSP.
 
 It prints one JSON line with versions_url, token_a and control_url when it listens, and runs until SIGTERM or Ctrl-C;
-with --invitation a file has the first two before. With --list-presets it only prints their names.
+with --invitation it first writes the former two to a file. With --list-presets it only prints their names.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def run(arguments: Arguments) -> int:
 
 
 def _settings(arguments: Arguments) -> dict[str, Any]:
-    """The arguments of the simulated CPO: those of the preset, and what was asked for beside it."""
+    """Return the arguments of the simulated CPO: those of the preset, and the given ones."""
     from ocpi_emsp.testing.cpo.presets import PRESETS, preset
 
     name = "plain" if arguments.preset is None else arguments.preset
@@ -58,7 +58,7 @@ def _settings(arguments: Arguments) -> dict[str, Any]:
 
 
 def _one_of_each(settings: Mapping[str, Any]) -> dict[str, int]:
-    """As many CDRs, and sessions to them, as there are kinds that the CDRs have in turn."""
+    """Return as many CDRs, with their sessions, as there are kinds of CDRs."""
     kinds = len(settings.get("overcharging", ()))
     return {"cdrs": kinds, "sessions": kinds * 4 // 3 + 1} if kinds else {}
 

@@ -1,6 +1,6 @@
-"""Where findings go: to a list for people, to one for machines, or into a report that adds them up.
+"""Destinations of findings: a list for people, one for programs, or a report that adds them up.
 
-Rules of this module: the lists are written as the findings come, so they hold nothing; the report holds what
+Rules of this module: the lists are written as the findings arrive, and need no memory; the report holds what
 :class:`ocpi_emsp.report.PartnerReport` holds.
 """
 
@@ -21,24 +21,24 @@ from ocpi_emsp.report import PartnerReport, to_html, to_json, to_markdown, to_te
 
 
 class Sink:
-    """Takes the findings, document by document and file by file."""
+    """Receives the findings, document by document and file by file."""
 
     def document(self, file: str, part: Part, kind: type[Any] | None, report: Report, /) -> None:
-        """The findings of one document of this file; their pointers lead into the document."""
+        """Add the findings of one document of this file; their pointers refer to the document."""
 
     def checked(self, file: str, kind: str | None, ok: bool) -> None:
-        """The end of this file."""
+        """End this file."""
 
     def abandoned(self) -> None:
-        """The file cannot be checked to its end."""
+        """Record that the file cannot be checked to its end."""
 
     def close(self) -> None:
-        """The end of all files."""
+        """End all files."""
         output.flush()
 
 
 def placed(report: Iterable[Finding], part: Part) -> Iterator[Finding]:
-    """The findings with their pointers into the file, or its line."""
+    """Yield the findings with their pointers into the file, or its line."""
     return (evolve(finding, pointer=part.pointer + finding.pointer) if part.pointer else finding for finding in report)
 
 
@@ -70,11 +70,11 @@ class TextSink(Sink):
 
 @define
 class JsonSink(Sink):
-    """One JSON document, written member by member as the findings come."""
+    """One JSON document, written member by member as the findings arrive."""
 
     _files: int = field(default=0, init=False)
     _findings: int = field(default=-1, init=False)
-    """Findings written of the file that is open; -1 where none is open."""
+    """Findings written for the open file; -1 if none is open."""
 
     def document(self, file: str, part: Part, _kind: type[Any] | None, report: Report) -> None:
         where = {"line": part.line} if part.line is not None else {"entry": part.entry} if part.entry else {}
@@ -111,12 +111,12 @@ class JsonSink(Sink):
 
 @define
 class ReportSink(Sink):
-    """Adds everything up and writes the report at the end."""
+    """Adds up everything and writes the report at the end."""
 
     _form: str
     report: PartnerReport
     _name: Name = as_given
-    """What a file is called in the report."""
+    """Returns the name of a file in the report."""
 
     def document(self, file: str, part: Part, kind: type[Any] | None, report: Report) -> None:
         name = self._name(file)

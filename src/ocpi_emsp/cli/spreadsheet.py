@@ -1,7 +1,7 @@
 """Rows for spreadsheets.
 
-Rules of this module: a text from outside that a spreadsheet would take for a formula gets an apostrophe in front
-(OWASP, "CSV Injection"), and control characters are escaped; numbers stay as they are.
+Rules of this module: an external text that a spreadsheet would read as a formula gets a leading apostrophe (OWASP, "CSV
+Injection"), and control characters are escaped; numbers stay unchanged.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def safe(text: str) -> str:
-    """A text from outside as the content of a cell."""
-    # Some programs pass over blanks at the beginning, and read a full-width sign as the plain one.
+    """Return an external text as the content of a cell."""
+    # Some programs ignore leading blanks, and read a full-width sign as the plain one.
     begins = (text[:1], normalize("NFKC", text.lstrip()[:1]))
     return output.printable(f"'{text}" if any(each.startswith(_FORMULA) for each in begins) else text)
 
@@ -32,12 +32,12 @@ class CsvWriter:
         self._writer.writeheader()
 
     def write(self, row: Mapping[str, str]) -> None:
-        """One row; its texts from outside are :func:`safe`."""
+        """Write one row; its external texts must be :func:`safe`."""
         self._writer.writerow(row)
         self._hand_over()
 
     def close(self) -> None:
-        """The end of the rows."""
+        """End the rows."""
         self._hand_over()
         output.flush()
 

@@ -1,9 +1,9 @@
 """The store, and the eMSP on it, for commands.
 
 Rules of this module:
-- a command that only looks makes no database: a SQLite file that is not there is most likely another directory;
-- the database and its schema are looked at before anything else happens;
-- what it says of a database never holds its password.
+- a command that only reads creates no database: a missing SQLite file most likely means the wrong directory;
+- the database and its schema are checked before anything else happens;
+- a message about a database never has its password.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ BASE_PATH = "/ocpi/emsp"
 PAGE = 500
 """Records that are read at once: few enough for little memory, many enough that a page costs nothing."""
 _ANY_URL = f"http://127.0.0.1{BASE_PATH}"
-"""For commands that show no URL of ours to anybody."""
+"""For commands that send no URL of ours to any partner."""
 
 
 ANYONE = Arguments(
     country_code="XX", party_id="XXX", name="nobody", url="", url_policy="https", **dict.fromkeys(LISTS, ())
 )
-"""An identity for what does not depend on who we are."""
+"""An identity for commands that do not depend on ours."""
 
 
 def open_store(url: str, *, auto_upgrade: bool = False, makes: bool = True, snapshot: bool = False) -> SqlStore:
-    """The database with this URL, its schema looked at; with ``makes`` a new SQLite file is made.
+    """Open the database with this URL, and check its schema; with ``makes`` a new SQLite file is created.
 
     With ``snapshot`` all reads of a transaction see the same state. Raises Usage, Outside, StoreFailed, SchemaMismatch.
     """
     store = unopened_store(url, makes=makes, auto_upgrade=auto_upgrade, snapshots=snapshot)
     try:
-        with reading(store):  # the first transaction looks at the schema
+        with reading(store):  # the first transaction checks the schema
             return store
     except BaseException:
         store.close()
@@ -63,7 +63,7 @@ def open_store(url: str, *, auto_upgrade: bool = False, makes: bool = True, snap
 
 
 def unopened_store(url: str, *, makes: bool, auto_upgrade: bool = False, snapshots: bool = False) -> SqlStore:
-    """The database with this URL, whatever its schema; a SQLite file has to be there unless the command ``makes`` it.
+    """Return the database with this URL, whatever its schema; a SQLite file must exist unless ``makes`` is set.
 
     Raises Usage, Outside.
     """
@@ -76,7 +76,7 @@ def unopened_store(url: str, *, makes: bool, auto_upgrade: bool = False, snapsho
         store = SqlStore(parsed, auto_upgrade=auto_upgrade, snapshots=snapshots)
     except MissingSlash as error:
         raise Usage(str(error)) from None
-    except ValueError:  # what it says may repeat the URL, or a part of it that was meant to be the password
+    except ValueError:  # its message may repeat the URL, or a part of it that was meant to be the password
         known = f"{DEFAULT_STORE} or postgresql+psycopg://user:password@host:5432/database"
         scheme = url.partition("://")[0]
         raise Usage(
@@ -99,7 +99,7 @@ def unopened_store(url: str, *, makes: bool, auto_upgrade: bool = False, snapsho
 
 
 def warn_of_readers(store: SqlStore) -> None:
-    """Say which files of a SQLite database, or of its key, others on this machine may read."""
+    """Report which files of a SQLite database, or of its key, other users of this machine may read."""
     for file in store.files():
         rights = stat.S_IMODE(file.stat().st_mode) if os.name == "posix" and file.is_file() else 0
         if rights & 0o077:
@@ -119,7 +119,7 @@ def require_usable_key() -> None:
 
 @contextlib.contextmanager
 def opened(arguments: Arguments, *, makes: bool = False, snapshot: bool = False) -> Iterator[SqlStore]:
-    """The store that the arguments name, closed with the block; see :func:`open_store`."""
+    """Open the store of the arguments until the end of the block; see :func:`open_store`."""
     store = open_store(store_url(arguments), makes=makes, snapshot=snapshot)
     try:
         yield store
@@ -128,17 +128,17 @@ def opened(arguments: Arguments, *, makes: bool = False, snapshot: bool = False)
 
 
 def reading(store: SqlStore) -> AbstractContextManager[BlockingTransaction]:
-    """A transaction that only reads."""
+    """Return a transaction that only reads."""
     return _blocking(store).blocking_transaction(read_only=True)
 
 
 def writing(store: SqlStore) -> AbstractContextManager[BlockingTransaction]:
-    """A transaction that writes."""
+    """Return a transaction that writes."""
     return _blocking(store).blocking_transaction()
 
 
 def pages(tx: BlockingTransaction, query: Query) -> Iterator[Sequence[Record]]:
-    """All records that match, a page at a time."""
+    """Yield all records that match, a page at a time."""
     query = evolve(query, limit=PAGE, count=False)
     while records := tx.page(query).records:
         yield records
@@ -146,7 +146,7 @@ def pages(tx: BlockingTransaction, query: Query) -> Iterator[Sequence[Record]]:
 
 
 def registered(arguments: Arguments) -> list[PartyId]:
-    """The codes of every registered party in the store that the arguments name."""
+    """Return the codes of every registered party in the store of the arguments."""
     found = list[PartyId]()
     with opened(arguments) as store, reading(store) as tx:
         for page in pages(tx, Query(kind=Kind.PARTY)):
@@ -156,7 +156,9 @@ def registered(arguments: Arguments) -> list[PartyId]:
 
 
 def make_emsp(identity: Arguments, store: AnyStore, url: str = _ANY_URL, **options: Any) -> Emsp:
-    """The eMSP with this identity; ``url`` where it names none. Raises Usage for one that no partner could accept."""
+    """Return the eMSP with this identity; ``url`` is used if it has none. Raises Usage for one that no partner could
+    accept.
+    """
     if "business_details" not in options:
         options = {**credentials_settings(identity), **options}
     try:
@@ -175,9 +177,9 @@ def make_emsp(identity: Arguments, store: AnyStore, url: str = _ANY_URL, **optio
 
 @contextlib.contextmanager
 def emsp_of(arguments: Arguments, *, url_needed_for: str | None = None, makes: bool = False) -> Iterator[Emsp]:
-    """The eMSP that the arguments name, on its store. Raises Usage, Outside, StoreFailed.
+    """Yield the eMSP of the arguments, on its store. Raises Usage, Outside, StoreFailed.
 
-    ``url_needed_for`` names what our public URL is sent for; without it, no partner sees a URL of ours.
+    ``url_needed_for`` names the purpose of our public URL; without it, no partner sees a URL of ours.
     """
     require_identity(arguments)
     if url_needed_for is not None:
@@ -189,8 +191,8 @@ def emsp_of(arguments: Arguments, *, url_needed_for: str | None = None, makes: b
 
 @contextlib.contextmanager
 def renewing_emsp(arguments: Arguments) -> Iterator[Emsp]:
-    """The eMSP that renews the credentials of a party; it sends what the party got last, but for what the
-    arguments say.
+    """Yield the eMSP that renews the credentials of a party; it sends what the party was last sent, except for given
+    arguments.
 
     Raises Usage, Outside, StoreFailed.
     """
@@ -212,18 +214,18 @@ def _require_url(arguments: Arguments, needed_for: str) -> None:
 
 
 def require_usable_identity(arguments: Arguments) -> None:
-    """Raise Usage for an identity that no partner could accept, before a database is made for it."""
+    """Raise Usage for an identity that no partner could accept, before a database is created for it."""
     make_emsp(arguments, MemoryStore())
 
 
 def emsp_of_nobody(store: AnyStore, arguments: Arguments = ANYONE) -> Emsp:
-    """An eMSP for what does not depend on who we are; it calls the URLs that the arguments allow."""
+    """Return an eMSP for work that does not depend on our identity; it calls the URLs that the arguments allow."""
     policy = {name: getattr(arguments, name) for name in ("url_policy", *LISTS)}
     return make_emsp(Arguments(**vars(ANYONE) | policy), store)
 
 
 def emsp_of_tokens(store: SqlStore) -> Emsp:
-    """The eMSP whose tokens the store has: for what depends on which drivers are ours."""
+    """Return the eMSP that owns the tokens in the store, for work that depends on which drivers are ours."""
     with reading(store) as tx:
         tokens = tx.page(Query(kind=Kind.TOKEN, limit=1, count=False)).records
     owner = {name: getattr(each.key, name) for each in tokens for name in ("country_code", "party_id")}
@@ -239,4 +241,4 @@ def say_nothing_found(emsp: Emsp, party: PartyId, nothing: str) -> None:
 
 
 def _blocking(store: SqlStore) -> BlockingStore:
-    return cast("BlockingStore", store.for_mode("sync"))  # that of a store which was made of a URL
+    return cast("BlockingStore", store.for_mode("sync"))  # that of a newly created store

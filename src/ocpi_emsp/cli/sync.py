@@ -1,9 +1,9 @@
-"""``ocpi-emsp sync``: pull what CPOs have, once or for ever, many at once.
+"""``ocpi-emsp sync``: pull from CPOs, once or repeatedly, many at once.
 
 Rules of this module:
 - one party that fails does not stop the others; the exit status is the worst of all parties;
-- a report is printed, or its JSON, when its party is done with: memory does not grow with the parties;
-- each party is synced by a thread with the blocking shell; who runs when is in sync_run.py.
+- a report is printed, or its JSON, when its party is done: memory does not grow with the parties;
+- each party is synced by a thread with the blocking shell; sync_run.py decides which one runs when.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from ocpi_emsp.errors import InvalidEnvironment, OcpiError, StoreFailed
 from ocpi_emsp.resources import MODULES, SyncReport
 
 _SPLAY = 0.1
-"""Of the period: 200 parties every four hours begin seven seconds after each other, on average."""
+"""Share of the period: 200 parties every four hours begin seven seconds after each other, on average."""
 _WORDS = {
     0: "done",
     CommandFailed.status: "with rejections or not done",
     Outside.status: "failed",
 }
-"""Of the parties with an exit status."""
+"""Words for the parties with each exit status."""
 
 
 def run(arguments: Arguments) -> int:
-    """Sync; 1 where something was rejected or is not done, 3 where nothing could be had of a party, 130 for Ctrl-C."""
+    """Sync; return 1 if something was rejected or is not done, 3 if nothing was received of a party, 130 for Ctrl-C."""
     plan = _plan(arguments)
     modules = tuple(dict.fromkeys(arguments.modules or MODULES))
     with emsp_of(arguments) as emsp, view(modules, as_json=arguments.json) as shown:
@@ -80,7 +80,7 @@ def _plan(arguments: Arguments) -> Plan:
 
 @define
 class _Syncs:
-    """The syncs of this command, called from many threads; what is printed is printed by one at a time."""
+    """The syncs of this command, called from many threads; only one thread prints at a time."""
 
     _emsp: Emsp
     _arguments: Arguments
@@ -94,7 +94,7 @@ class _Syncs:
     _written: bool = field(default=False, init=False)
 
     def parties(self) -> Collection[PartyId]:
-        """Those that were named, or all that are registered by now."""
+        """Return the named parties, or all that are registered by now."""
         try:
             found = list(dict.fromkeys(self._arguments.parties)) or registered(self._arguments)
         except StoreFailed as failure:
@@ -107,7 +107,7 @@ class _Syncs:
         return found
 
     def sync(self, party: PartyId) -> None:
-        """Sync one party, and print what became of it. Raises Outside if it cannot be printed."""
+        """Sync one party, and print the result. Raises Outside if printing fails."""
         arguments = self._arguments
         self._view.begin(party)
         report: SyncReport | OcpiError
@@ -130,12 +130,12 @@ class _Syncs:
             self._print(party, report, ended)
 
     def overrun(self, party: PartyId) -> None:
-        """Say that a party is left out."""
+        """Report that a party is skipped."""
         with self._lock:
             output.say(f"{'-'.join(party)}: skipped: previous run still in progress")
 
     def end(self) -> None:
-        """Print what stands at the end of all."""
+        """Print the end of the output."""
         if self.runner.not_begun:
             self.status = max(self.status, CommandFailed.status)
             left = sorted("-".join(party) for party in self.runner.not_begun)
@@ -162,7 +162,7 @@ class _Syncs:
         output.flush()
 
     def _print_json(self, document: dict[str, Any]) -> None:
-        """One line of many, or one element of the document that is written bit by bit."""
+        """Write one line of many, or one element of the document that is written step by step."""
         if self._arguments.every is None:
             output.write(",\n" if self._written else '{"parties": [')
             self._written = True
@@ -176,7 +176,7 @@ class _Syncs:
 
 
 def status_of(report: SyncReport | OcpiError) -> int:
-    """The exit status of one party's sync."""
+    """Return the exit status of one party's sync."""
     if isinstance(report, OcpiError):
         is_outside = isinstance(report, StoreFailed | InvalidEnvironment)
         return Outside.status if is_outside else CommandFailed.status

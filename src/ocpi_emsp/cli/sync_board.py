@@ -1,9 +1,9 @@
-"""Where the syncs that run are, as rows for a live view.
+"""The progress of running syncs, as rows for a live view.
 
 Rules of this module:
-- many threads write it and another reads it: a lock is held for a moment, and nothing is drawn under it;
-- the rows fit into the height that there is: first the modules that are done with make room, then parties;
-- no text of a partner is in it: codes of parties, names of modules, and numbers.
+- many threads write it and another reads it: a lock is held for a moment, and never while drawing;
+- the rows fit into the available height: first finished modules are left out, then parties;
+- it has no text of a partner: only codes of parties, names of modules, and numbers.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from ocpi_emsp.resources import SyncProgress
 
 @frozen(kw_only=True)
 class Row:
-    """One line: a module of a party that is running, or done with."""
+    """One line: a module of a party, running or done."""
 
     party: str
     module: str
     text: str
     is_over: bool
     listed: int = 0
-    """Objects so far, those of an earlier run of the window among them."""
+    """Objects so far, including those of an earlier run of the window."""
     total: int | None = None
-    """Objects in all; None if the partner did not say."""
+    """Total objects; None if the partner did not send it."""
 
 
 @define
@@ -76,19 +76,19 @@ class Board:
         self._began = self._clock()
 
     def expect(self, count: int) -> None:
-        """A round of so many parties begins."""
+        """Begin a round of that many parties."""
         with self._lock:
             running = len(self._running)
             self._expected, self._ended, self._failed = max(count, running), 0, 0
             self._objects, self._rejected, self._began = 0, 0, self._clock()
 
     def begin(self, party: PartyId) -> None:
-        """The sync of a party begins."""
+        """Begin the sync of a party."""
         with self._lock:
             self._running[party] = [_Module(self._modules[0], self._clock())]
 
     def tell(self, progress: SyncProgress) -> None:
-        """A page of a party is stored, or a module is done with."""
+        """Record that a page of a party is stored, or a module is done."""
         party = progress.country_code, progress.party_id
         with self._lock:
             modules = self._running[party]
@@ -100,17 +100,17 @@ class Board:
                 modules.append(_Module(self._modules[len(modules)], self._clock()))
 
     def end(self, party: PartyId, *, failed: bool) -> None:
-        """The sync of a party is done with."""
+        """End the sync of a party."""
         with self._lock:
             del self._running[party]
             self._ended += 1
             self._failed += failed
 
     def abandon(self) -> None:
-        """The process is ended now."""
+        """Record that the process is ending now."""
 
     def rows(self, height: int) -> list[Row]:
-        """As many rows as fit into so many lines; a party's modules stay together."""
+        """Return as many rows as fit into that many lines; a party's modules stay together."""
         with self._lock:
             now = self._clock()
             rows = [[each.row(party, now) for each in modules] for party, modules in self._running.items()]
@@ -125,7 +125,7 @@ class Board:
         return [*current[:shown], more][: max(0, height)]
 
     def sum(self) -> str:
-        """All parties in one line."""
+        """Return all parties in one line."""
         with self._lock:
             seconds, running = self._clock() - self._began, len(self._running)
             rate = f", {self._objects / seconds:,.0f}/s" if seconds > 0 and running else ""

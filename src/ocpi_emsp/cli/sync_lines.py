@@ -1,7 +1,7 @@
-"""What a sync did, in lines for people.
+"""The result of a sync, in lines for people.
 
-Rules of this module: text from partners is made printable; what a party did wrong is shown by its first cases, the rest
-is counted; numbers that say something went wrong are left out where they are 0.
+Rules of this module: text from partners is made printable; a partner's faults are shown by the first cases, the rest
+are counted; counts of faults are left out if they are 0.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from ocpi_emsp.findings import counted, worst_first
 from ocpi_emsp.resources import ModuleReport, RejectedObject, SyncEnded, SyncReport
 
 SHOWN = 5
-"""Notes and rejections of a module that are shown: enough to see what it is about."""
+"""Notes and rejections of a module that are shown: enough to see the problem."""
 _FINDINGS = 3
-"""Findings of a rejection."""
+"""Findings of a rejection that are shown."""
 _OUTCOMES = ("created", "updated", "unchanged", "stale", "rejected")
 _SELDOM = ("moved", "missing", "removed")
 
 
 def lines(report: SyncReport) -> Iterator[str]:
-    """A line for each module, what was wrong with it below, and the sum of the party."""
+    """Yield a line for each module, its faults below, and the sum of the party."""
     party = f"{report.country_code}-{report.party_id}"
     for module in report.modules:
         yield printable(f"{party}  {module.module:<9}  {module.ended.value:<7}  {_module(module)}")
@@ -55,7 +55,7 @@ def _counts(modules: Sequence[ModuleReport]) -> str:
 
 
 def _below(module: ModuleReport) -> Iterator[str]:
-    notes = list(Counter(module.notes).items())  # many are said of each page
+    notes = list(Counter(module.notes).items())  # many repeat on each page
     yield from (f"note: {note}" if times == 1 else f"note, {times} times: {note}" for note, times in notes[:SHOWN])
     if len(notes) > SHOWN:
         yield f"and {counted(len(notes) - SHOWN, 'more note')}, see --json"

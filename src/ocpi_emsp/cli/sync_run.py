@@ -2,9 +2,9 @@
 
 Rules of this module:
 - a party is synced in a thread, and by one thread at a time: a run of it never overlaps its next;
-- parties are looked up anew for each round, so one that registered meanwhile takes part;
+- parties are looked up again for each round, so one that registered meanwhile takes part;
 - the first signal stops all after the current page, and ends every wait; the second one ends the process;
-- what fails here stops the others after their page, before it is raised: a thread cannot be cancelled.
+- a failure here stops the others after their page, before it is raised: a thread cannot be cancelled.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ class Plan:
 
     parallel: int
     every: float | None = None
-    """Seconds between the beginnings of two rounds; None for one round alone."""
+    """Seconds between the starts of two rounds; None for a single round."""
     splay: float = 0.0
-    """Seconds over which the parties of a round are spread; the first round has none."""
+    """Seconds over which the parties of a round are spread; the first round is not spread."""
 
 
 @frozen(kw_only=True)
 class Work:
-    """What is done; each function may block, and is called in a thread."""
+    """The work; each function may block, and is called in a thread."""
 
     parties: Callable[[], Collection[PartyId]]
-    """Whom a round is for."""
+    """Returns the parties of a round."""
     sync: Callable[[PartyId], object]
-    """Sync one party and report it. Raises CommandFailed where the command cannot go on."""
+    """Sync one party and report it. Raises CommandFailed if the command cannot continue."""
     overrun: Callable[[PartyId], object]
     """Say that a party is skipped, since its previous run is still in progress."""
     stopping: Callable[[], object]
@@ -61,9 +61,9 @@ class Runner:
     _plan: Plan
     _work: Work
     asked: threading.Event = field(factory=threading.Event, init=False)
-    """Set where it was asked to stop."""
+    """Set once a stop was requested."""
     stopped_by: signal.Signals | None = field(default=None, init=False)
-    """What asked it to stop."""
+    """The signal that requested the stop."""
     not_begun: set[PartyId] = field(factory=set, init=False)
     """Parties of a round whose turn did not come before the stop."""
     _wake: anyio.Event = field(init=False)
@@ -72,7 +72,7 @@ class Runner:
     _failure: CommandFailed | None = field(default=None, init=False)
 
     def run(self) -> None:
-        """Run until all is done, or until a signal. Raises what the work raises."""
+        """Run until all is done, or until a signal. Raises the errors of the work."""
         anyio.run(self._run)
         if self._failure is not None:
             raise self._failure
@@ -121,13 +121,13 @@ class Runner:
             self._work.sync(party)
 
     async def _until(self, at: float) -> None:
-        """Wait until then, or until it is asked to stop."""
+        """Wait until then, or until a stop is requested."""
         with anyio.move_on_after(at - anyio.current_time()):
             await self._wake.wait()
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
-        """What is raised inside stops everything; what a command says as its end is raised at the end."""
+        """Stop everything on an exception inside the block; a CommandFailed is raised at the end."""
         try:
             yield
         except CommandFailed as failure:
@@ -145,7 +145,7 @@ class Runner:
         async for each in signals:
             if self.stopped_by is not None:
                 self._work.at_once()
-                os._exit(128 + each)  # a thread that waits for a partner can only be left behind
+                os._exit(128 + each)  # a thread that waits for a partner can only be abandoned
             self.stopped_by = each
             self._stop()
             self._work.stopping()
@@ -153,7 +153,7 @@ class Runner:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[AsyncIterator[signal.Signals] | None]:
-    """The signals that arrive; None where there are none to be had: not on Windows, and in the main thread only."""
+    """Yield the signals that arrive; None if they are unavailable: on Windows, and outside the main thread."""
     with contextlib.ExitStack() as stack:
         received = None
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):

@@ -1,9 +1,9 @@
 """When a party's next sync begins.
 
 Rules of this module (transport_and_format.md, pull: poll in hours, and not all at once):
-- it is pure: times are seconds of any clock, chance is given;
-- a party keeps its place within the splay from round to round, and half of the splay is chance: neither all parties of
-  one process nor many processes that were started together ask at the same time.
+- functions are pure: times are seconds of any clock, randomness is passed in;
+- a party has the same offset within the splay in each round, and half of the splay is random: neither all parties of
+  one process nor many processes that were started together call at the same time.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ PartyId: TypeAlias = tuple[str, str]
 
 _BYTES = 6
 _PLACES = 2.0 ** (8 * _BYTES)
-"""How many places those bytes of a hash can name: a float holds each exactly."""
+"""Number of offsets that those bytes of a hash can name: a float holds each exactly."""
 
 
 def next_round(begun: float, every: float, now: float) -> float:
-    """When the first round after now begins, of those that begin every so many seconds; what was missed is left out."""
+    """Return when the first round after ``now`` begins, at intervals of ``every`` seconds; missed ones are skipped."""
     following = begun + (math.floor((now - begun) / every) + 1) * every
     return following if following > now else following + every
 
 
 def delay(party: PartyId, splay: float, chance: Callable[[], float]) -> float:
-    """How long after the beginning of a round a party's turn is: up to ``splay``. ``chance`` gives 0 up to 1."""
+    """Return the seconds from the start of a round to a party's turn: up to ``splay``. ``chance`` returns 0 up to 1."""
     return splay / 2 * (place(party) + chance())
 
 
 def place(party: PartyId) -> float:
-    """Where a party stands among all that there could be, from 0 up to 1: the same in each process."""
+    """Return the offset of a party, from 0 up to 1: the same in each process."""
     digest = hashlib.sha256("-".join(party).encode()).digest()
     return int.from_bytes(digest[:_BYTES], "big") / _PLACES

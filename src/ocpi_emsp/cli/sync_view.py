@@ -1,10 +1,10 @@
-"""A live view of syncs that run.
+"""A live view of running syncs.
 
 Rules of this module:
-- it is drawn on stderr, and only where stderr is a terminal and rich is installed; nothing otherwise; with ``--json``
-  not on the terminal that the JSON goes to;
-- what is printed meanwhile on the same terminal stands above it;
-- it is never higher than the terminal; what it shows is in sync_board.py.
+- it is only drawn on stderr, if that is a terminal and rich is installed; with ``--json`` not on the terminal that the
+  JSON is printed on;
+- other output on the same terminal appears above it;
+- it is never higher than the terminal; sync_board.py has its content.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SHOW_CURSOR = b"\x1b[?25h\n"
 
 @contextlib.contextmanager
 def view(modules: Sequence[str], *, as_json: bool) -> Iterator[Board]:
-    """A view of syncs of these modules, while the block lasts."""
+    """Show a view of syncs of these modules within the block."""
     stdout_is_terminal = sys.stdout is not None and sys.stdout.isatty()
     if not progress.wanted() or (as_json and stdout_is_terminal):
         yield Board(modules, time.monotonic)
@@ -50,17 +50,17 @@ def view(modules: Sequence[str], *, as_json: bool) -> Iterator[Board]:
 
 
 class _Live(Board):
-    """A board that is drawn, until the process ends."""
+    """A board that is drawn until the process ends."""
 
     def abandon(self) -> None:
-        """The cursor is hidden while it is drawn."""
+        """Show the cursor again, which is hidden while the board is drawn."""
         with contextlib.suppress(OSError):
             os.write(2, _SHOW_CURSOR)
 
 
 @define
 class Drawing:
-    """A board as rich draws it, anew each time."""
+    """A board as rich draws it, each time anew."""
 
     _board: Board
 

@@ -1,10 +1,10 @@
-"""``ocpi-emsp tokens put|invalidate``: our drivers' tokens, stored and pushed to every party that gets them.
+"""``ocpi-emsp tokens put|invalidate``: our drivers' tokens, stored and pushed to every party that they are pushed to.
 
 Rules of this module:
-- members of a token that the specification does not know are stored and sent with it (docs/how-to/extensions.md);
-- a token that breaks the specification is named with its place and left out; the others are stored, batch by batch, so
-  that a file of any size takes little memory;
-- tokens stay stored whatever becomes of the pushes: the next push tries those again that failed;
+- members of a token that are unknown to the specification are stored and sent with it (docs/how-to/extensions.md);
+- a token that breaks the specification is reported with its place and left out; the others are stored, batch by batch,
+  so that a file of any size needs little memory;
+- tokens stay stored whatever the result of the pushes: the next push retries those that failed;
 - each party has everything, was pushed to, or waits, and the output says why; the status is the worst of all.
 """
 
@@ -36,7 +36,7 @@ _MAX_NAMED = 20
 
 
 def run(arguments: Arguments) -> int:
-    """Put or invalidate, then push; 1 where a token was left out or refused, 3 where a party was not reached."""
+    """Put or invalidate, then push; return 1 if a token was left out or rejected, 3 if a party was unreachable."""
     is_put = arguments.action == "put"
     with contextlib.ExitStack() as stack:
         stream = stack.enter_context(files.entered(arguments.file)) if is_put else None
@@ -63,7 +63,7 @@ def run(arguments: Arguments) -> int:
 
 @define
 class Reading:
-    """The tokens of a file, as far as they are any."""
+    """The usable tokens of a file."""
 
     _file: str
     _stream: BinaryIO
@@ -71,9 +71,9 @@ class Reading:
     refused: int = field(default=0, init=False)
 
     def tokens(self) -> Iterator[TokenWithExtensions]:
-        """Every token that can be stored, with its extensions; the others are reported.
+        """Yield every token that can be stored, with its extensions; the others are reported.
 
-        Raises Usage where the file cannot be read.
+        Raises Usage if the file is unreadable.
         """
         with files.reading(self._file):
             for part in read_parts(self._stream, self._file):
@@ -102,7 +102,7 @@ class Reading:
 
 
 def _put(emsp: Emsp, reading: Reading) -> tuple[dict[str, Any], int]:
-    """What was put, and the exit status."""
+    """Return what was put, and the exit status."""
     try:
         changed = emsp.tokens.put_many(reading.tokens())
     except StoreFailed:
@@ -117,7 +117,7 @@ def _put(emsp: Emsp, reading: Reading) -> tuple[dict[str, Any], int]:
 
 
 def _invalidate(emsp: Emsp, uid: str, token_type: TokenType) -> dict[str, Any]:
-    """What the token is now. Raises UnknownObject."""
+    """Return the invalidated token. Raises UnknownObject."""
     token = emsp.tokens.invalidate(uid, token_type)
     return {
         "uid": token.uid,
@@ -127,7 +127,7 @@ def _invalidate(emsp: Emsp, uid: str, token_type: TokenType) -> dict[str, Any]:
     }
 
 
-# --- what is printed ------------------------------------------------------------------------------------------------
+# --- output ---------------------------------------------------------------------------------------------------------
 
 
 def _said(done: dict[str, Any]) -> str:
@@ -148,7 +148,7 @@ def _print(pushed: list[TokensPushed], waiting: list[WaitingPush]) -> None:
 
 
 def _waiting(emsp: Emsp, pushed: list[TokensPushed]) -> list[WaitingPush]:
-    """The parties that were not pushed to, and do not have everything."""
+    """Return the parties that were not pushed to, and lack changes."""
     done = {_party(each) for each in pushed}
     return [each for each in emsp.tokens.waiting() if _party(each) not in done]
 

@@ -1,6 +1,6 @@
-"""Which URLs of partners a command calls, from its settings.
+"""Which URLs of partners a command may call, from its settings.
 
-Rules of this module: each setting allows one thing; a value that cannot be used is an error that names its setting.
+Rules of this module: each setting allows one thing; an unusable value is an error that names its setting.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ocpi_emsp.cli.settings import source
 
 
 def url_policy_of(arguments: Arguments) -> UrlPolicy:
-    """The policy with every relaxation of the arguments. Raises Usage."""
+    """Return the policy with every relaxation of the arguments. Raises Usage."""
     policy = UrlPolicy.named(arguments.url_policy)
     for name, relax in _RELAXATIONS.items():
         for value in getattr(arguments, name):

@@ -1,9 +1,9 @@
-"""What a request and its response carry, by method and URL.
+"""The content of a request and its response, by method and URL.
 
 Rules of this module (the URL tables of each chapter):
-- a module is named by a whole segment of the path: the first one after the version, else after ``ocpi``, else anywhere;
-  where neither stands before it, the URL alone is no proof that this is OCPI (``sure``);
-- who calls whom follows from the segments below the module: an eMSP's objects lie below country_code and party_id.
+- a whole segment of the path names a module: the first one after the version, otherwise after ``ocpi``, otherwise
+  anywhere; without either before it, the URL alone does not prove that this is OCPI (``sure``);
+- the segments below the module show who calls: an eMSP's objects are below country_code and party_id.
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ _MODULES = {"versions", "credentials", "locations", "commands", *_LISTED}
 
 @frozen
 class Call:
-    """What the body of a request is, and the data of its response; None for nothing that is known."""
+    """What the body of a request is, and the data of its response; None if nothing is known."""
 
     request: _Kind = None
     response: _Kind = None
     partial: bool = False
     sure: bool = False
-    """Whether the URL names OCPI 2.1.1, or OCPI without a version."""
+    """True if the URL names OCPI 2.1.1, or OCPI without a version."""
 
 
 def called(method: str, url: str) -> Call | None:
-    """What this call carries; None where it is one of another version of OCPI."""
+    """Return the content of this call; None if it belongs to another version of OCPI."""
     try:
         segments = [unquote(segment) for segment in urlsplit(url).path.split("/") if segment]
     except ValueError:
@@ -115,14 +115,14 @@ def _call(method: str, module: str, below: Sequence[str]) -> Call:
 
 
 def _command(below: Sequence[str]) -> Call:
-    """A command that is sent to a CPO, or its result, which comes to the response_url."""
+    """Return the call of a command that is sent to a CPO, or of its result, which is sent to the response_url."""
     if len(below) == 1:
         return Call(_COMMANDS.get(below[0].upper()), CommandResponse)
     return Call(CommandResponse) if below else Call()
 
 
 def _level(below: Sequence[str]) -> _Kind:
-    """A location, one of its EVSEs, or a connector of that: by how deep the path goes."""
+    """Return a location, one of its EVSEs, or a connector of one, by the depth of the path."""
     ours = len(below) > 3 or (len(below) == 3 and _COUNTRY.fullmatch(below[0]) and _PARTY.fullmatch(below[1]))
     depth = len(below) - 3 if ours else max(0, len(below) - 1)
     return _LEVELS[depth] if depth < len(_LEVELS) else None

@@ -1,9 +1,9 @@
 """``ocpi-emsp worker``: syncs CPOs as jobs in PostgreSQL, beside any number of other workers.
 
 Rules of this module:
-- the database and both schemas are looked at before it works; which database it is stands on stderr;
-- what happens is logged on stderr, a line for each sync that ends; a partner that fails is no traceback;
-- SIGTERM and Ctrl-C end it in order, and a reader of its output that goes away does, too.
+- the database and both schemas are checked before it works; stderr names the database;
+- it logs on stderr, a line for each sync that ends; a failing partner causes no traceback;
+- SIGTERM, Ctrl-C and a closed stdout end it in order.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ async def _work(
 
 
 async def _look_at_schema(emsp: Emsp, url: str, *, upgrades: bool) -> None:
-    """Raises Outside where Procrastinate's tables are missing, or the database fails."""
+    """Raise Outside if Procrastinate's tables are missing, or the database fails."""
     import psycopg
     from procrastinate.exceptions import ConnectorException
 
@@ -110,14 +110,14 @@ async def _look_at_schema(emsp: Emsp, url: str, *, upgrades: bool) -> None:
 
 @define
 class _Printer:
-    """What is printed on stdout. Once its reader has gone, the worker stops."""
+    """Prints on stdout. Once its reader has closed it, the worker stops."""
 
     _as_json: bool
     stop: asyncio.Event = field(factory=asyncio.Event)
     failure: Outside | None = None
 
     def begin(self, emsp: Emsp, times: WorkerSettings, concurrency: int) -> None:
-        """Say that it works now. Raises Outside."""
+        """Report that it works now. Raises Outside."""
         party = f"{emsp.identity.country_code}-{emsp.identity.party_id}"
         if self._as_json:
             seconds = times.seconds
@@ -138,7 +138,7 @@ class _Printer:
 
 
 class _Lines(logging.Formatter):
-    """A failure that has a sentence is no traceback: the sentence follows."""
+    """Formats a failure that has a message without a traceback: the message follows."""
 
     def format(self, record: logging.LogRecord) -> str:
         error = record.exc_info[1] if record.exc_info else None
@@ -149,7 +149,7 @@ class _Lines(logging.Formatter):
 
 
 def __getattr__(name: str) -> Any:
-    """``app``, for Procrastinate's own command: with the settings that this command takes without flags."""
+    """Return ``app``, for Procrastinate's own command: with the settings that this command uses without flags."""
     if name != "app":
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     return _app()

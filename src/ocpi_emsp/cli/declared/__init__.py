@@ -1,1 +1,1 @@
-"""Every command and its arguments. Nothing heavy is imported here: values are judged where they are used."""
+"""Every command and its arguments. Nothing heavy is imported here: values are validated where they are used."""

@@ -1,4 +1,4 @@
-"""The arguments of the commands that list, show and change what is stored."""
+"""The arguments of the commands that list, show and change stored data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ def _at(what: str) -> click.Parameter:
 
 
 def _objects(plural: str, *changing: click.Command) -> click.Group:
-    """``locations``, ``sessions`` and the others: ``list``, ``show``, and what changes them."""
+    """Return the group ``locations``, ``sessions`` or another: ``list``, ``show``, and the actions that change
+    objects.
+    """
     show: list[click.Parameter] = [o.store, o.flag("--json", "print the document as it is stored")]
     if plural == "parties":
         show.append(o.the_party)
@@ -43,7 +45,7 @@ def _objects(plural: str, *changing: click.Command) -> click.Group:
 
 
 STATUSES = {"evses": "AVAILABLE", "sessions": "ACTIVE"}
-"""What is listed by its status, and an example."""
+"""Kinds that are listed by status, with an example."""
 _IDS = {"evses": "LOCATION/UID", "reservations": "LOCATION/ID", "tokens": "UID"}
 _OURS = (
     o.flag("--no-push", "do not push: serve, a worker or push-tokens does"),

@@ -1,4 +1,4 @@
-"""``list`` of a group: what is stored, of every party or of one."""
+"""``list`` of a group: stored objects, of every party or of one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WHOSE = Argument("whose", "only of this party, such as NL-TNM", type=o.party, r
 
 
 def listed(module: str, summary: str, *params: click.Parameter, **constants: str) -> Command:
-    """``list`` of a group; the party is an argument, as of most commands, or ``--party``."""
+    """Return ``list`` of a group; the party is an argument, as for most commands, or ``--party``."""
     made = command(module, "list", summary, _WHOSE, o.of_party, o.limit, o.store, o.lines, *params, **constants)
     made.callback = partial(_of_one_party, cast("Callable[..., int]", made.callback))
     return made

@@ -10,7 +10,7 @@ from ocpi_emsp.cli.given_secrets import token_options
 from ocpi_emsp.cli.options import Argument, command, group, option
 
 MODULES = ("cdrs", "commands", "locations", "sessions", "tariffs", "tokens")
-"""What a partner may have to offer beside credentials; a test compares it with the modules of the specification."""
+"""Modules that a partner may have to offer beside credentials; a test compares them with those of the specification."""
 SYNCED = ("locations", "tariffs", "sessions", "cdrs", "tokens")
 """The modules of a sync, in its order."""
 
@@ -164,7 +164,7 @@ push_tokens = command(
 
 
 def _command(name: str, summary: str, *params: click.Parameter) -> click.Command:
-    """An action of ``command`` that names a partner and may wait."""
+    """Return an action of ``command`` that names a partner and may wait."""
     wait = option(
         "--wait",
         "wait at most this long for the result of the charge point (default: print the CPO's answer and exit)",

@@ -1,4 +1,4 @@
-"""The arguments of what runs: demo, serve, worker, simulate-cpo."""
+"""The arguments of the commands that keep running: demo, serve, worker, simulate-cpo."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """``ocpi-emsp demo``: every row of the support matrix, between us and two simulated CPOs, over real HTTP.
 
 Rules of this package:
-- each scene is bounded, and the whole; what was not reached has failed;
-- the exit status is 0 only where every row behaved as the matrix says, and every audit is as it should be;
+- each scene has a time limit, and so has the whole demo; what was not reached has failed;
+- the exit status is 0 only if every row behaved as the matrix says, and every audit is as expected;
 - no token is printed.
 """
 
@@ -24,9 +24,9 @@ from ocpi_emsp.cli.signals import on_signals
 from ocpi_emsp.support import SupportMatrix
 
 SECONDS = 60.0
-"""The bound of everything; it takes two or three."""
+"""The time limit of the demo; it takes two or three seconds."""
 SCENE_SECONDS = 15.0
-"""The bound of one scene: more than the calls in it may take."""
+"""The time limit of one scene: more than its calls may take."""
 
 
 def run(arguments: Arguments) -> int:
@@ -47,9 +47,9 @@ def run(arguments: Arguments) -> int:
 
 
 async def demonstrate(expected: SupportMatrix, served: SupportMatrix, cpo_options: Sequence[str] = ()) -> Result:
-    """Play every scene with an eMSP that serves one matrix, and judge it by the other; they are the same in a demo.
+    """Play every scene with an eMSP that serves one matrix, and judge it by the other; in a demo both are the same.
 
-    ``cpo_options`` are arguments of ``simulate-cpo`` for both CPOs. Raises Outside where a party does not start.
+    ``cpo_options`` are arguments of ``simulate-cpo`` for both CPOs. Raises Outside if a party does not start.
     """
     from ocpi_emsp.cli.demo.stage import staged
 
@@ -74,7 +74,7 @@ async def demonstrate(expected: SupportMatrix, served: SupportMatrix, cpo_option
 
 
 async def _play(stage: Any, rows: Rows) -> tuple[Audited, ...]:
-    """Play the scenes; gives the audits, which come before the registrations end."""
+    """Play the scenes; return the audits, which are made before the registrations end."""
     from ocpi_emsp.cli.demo.handshakes import END, REGISTRATION, RENEWAL
     from ocpi_emsp.cli.demo.pulls import PULLS
     from ocpi_emsp.cli.demo.pushes import PUSHES
@@ -93,7 +93,7 @@ async def _audits(stage: Any) -> tuple[Audited, ...]:
             return await pull_and_audit(stage)
     except TimeoutError:
         return not_reached(f"nothing within {SCENE_SECONDS:g} seconds")
-    except Exception as error:  # noqa: BLE001 # as of a scene
+    except Exception as error:  # noqa: BLE001 # as in a scene
         return not_reached(str(error) or type(error).__name__)
 
 
@@ -105,5 +105,5 @@ async def _play_scenes(stage: Any, rows: Rows, scenes: Sequence[Any]) -> None:
                     rows.record(call, seen)
         except TimeoutError:
             rows.fail(scene.calls, f"nothing within {SCENE_SECONDS:g} seconds")
-        except Exception as error:  # noqa: BLE001 # whatever goes wrong in a scene is that scene's result
+        except Exception as error:  # noqa: BLE001 # any failure of a scene is that scene's result
             rows.fail(scene.calls, str(error) or type(error).__name__)

@@ -1,4 +1,4 @@
-"""What the demo shows of an audit: a CDR, and in a sentence how its total compares with its tariff."""
+"""What the demo shows of an audit: a CDR, and a sentence on how its total compares with its tariff."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXPECTED: Final[Sequence[tuple[str, Verdict, Decimal | None]]] = (
     ("CDR2", Verdict.WRONG, Decimal("3.00")),
     ("CDR3", Verdict.UNDECIDABLE, None),
 )
-"""The CDRs, and the verdict and the difference of each."""
+"""The CDRs, with the expected verdict and difference of each."""
 
 
 @frozen(kw_only=True)
@@ -24,12 +24,12 @@ class Audited:
 
     cdr: str
     audit: Audit | None = None
-    """None where none was made."""
+    """The audit; None if none was made."""
     what_happened: str
     ok: bool
 
     def as_json(self) -> dict[str, Any]:
-        """Its entry in the JSON of ``--json``."""
+        """Return its entry in the JSON of ``--json``."""
         names = ("verdict", "claimed", "expected", "low", "high", "difference", "currency")
         found = {} if self.audit is None else self.audit.as_json()
         said = {name: found.get(name) for name in names}
@@ -37,12 +37,12 @@ class Audited:
 
 
 def not_reached(why: str) -> tuple[Audited, ...]:
-    """Each audit, failed for this reason."""
+    """Return each audit as failed for this reason."""
     return tuple(Audited(cdr=cdr, what_happened=why, ok=False) for cdr, *_ in EXPECTED)
 
 
 def sentence(audit: Audit) -> str:
-    """What an audit says, in short: the total, and how it compares."""
+    """Return an audit in short: the total, and how it compares."""
     claimed = f"{audit.claimed:.2f} {audit.currency}"
     match audit.verdict:
         case Verdict.RIGHT:

@@ -1,9 +1,9 @@
-"""CDRs that we pull from a CPO that overcharges, and what our audit says of them (docs/how-to/audit-bills.md).
+"""CDRs that we pull from a CPO that overcharges, and our audits of them (docs/how-to/audit-bills.md).
 
 Rules of this module:
-- they are the first three of the preset ``overcharging``, in its order: right, 3.00 too much, and one of which a price
-  changes within its only period;
-- an audit is as it should be where the verdict and the difference are those that were reckoned by hand.
+- they are the first three of the preset ``overcharging``, in its order: right, 3.00 too much, and one with a price
+  change within its only period;
+- an audit is as expected if its verdict and difference are those that were calculated by hand.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ocpi_emsp.party_id import PartyId
 
 
 async def pull_and_audit(stage: Stage) -> tuple[Audited, ...]:
-    """Have a CPO overcharge, pull its CDRs, and audit the first three."""
+    """Let a CPO overcharge, pull its CDRs, and audit the first three."""
     party = PartyId(stage.abc.country_code, stage.abc.party_id)
     try:
         await stage.abc.control("misbehave", {"preset": "overcharging"})

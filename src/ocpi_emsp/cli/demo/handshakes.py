@@ -1,4 +1,6 @@
-"""The credentials module, both ways: registration at the beginning, renewal, and the end of it (credentials.md 1)."""
+"""The credentials module, in both directions: registration at the beginning, renewal, and the end (credentials.md
+1).
+"""
 
 from __future__ import annotations
 

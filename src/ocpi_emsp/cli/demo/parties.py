@@ -1,8 +1,8 @@
-"""Who takes part in the demo beside our eMSP: two simulated CPOs, each a process of its own.
+"""The other participants of the demo: two simulated CPOs, each in its own process.
 
 Rules of this module:
-- a process that was started is ended, whatever happens: asked first, then killed;
-- no credentials of an answer are stored; tokens stay inside :class:`Cpo`, out of every repr.
+- a started process is ended, whatever happens: first asked to stop, then killed;
+- no credentials of a response are stored; tokens stay inside :class:`Cpo`, out of every repr.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from ocpi_emsp.codec import dump
 from ocpi_emsp.transports.library import http, http_errors
 
 START_SECONDS = 20.0
-"""How long a CPO may take until it listens; a loaded machine needs a few seconds."""
+"""Seconds until a CPO has to listen; a loaded machine needs a few."""
 END_SECONDS = 3.0
-"""How long it may take to end before it is killed."""
+"""Seconds until a CPO has to end before it is killed."""
 
 
 class Misbehaved(Exception):
-    """A party of the demo did not do what the demo asked of it; the text says what."""
+    """A party of the demo did not do what the demo asked of it; the text has the details."""
 
 
 @frozen(kw_only=True)
 class Exchange:
-    """A request of a CPO to us, and our answer to it."""
+    """A request of a CPO to us, and our response."""
 
     method: str
     url: str
@@ -45,11 +45,11 @@ class Exchange:
 
     @property
     def ok(self) -> bool:
-        """Whether both HTTP and OCPI report success."""
+        """True if both HTTP and OCPI report success."""
         return self.seen("").success
 
     def seen(self, what: str, *, effect: bool = True) -> Seen:
-        """The exchange as the result of a call."""
+        """Return the exchange as the result of a call."""
         return Seen(
             what=what,
             http_status=self.http_status,
@@ -74,32 +74,32 @@ class Cpo:
         return f"{self.country_code}-{self.party_id}"
 
     def owned(self, *ids: str) -> str:
-        """The path of an object that the CPO owns, below a module's endpoint."""
+        """Return the path of an object that the CPO owns, below a module's endpoint."""
         return "/".join((self.country_code, self.party_id, *ids))
 
     async def call(
         self, method: str, module: str, path: str = "", *, body: Any = None, query: Mapping[str, str] | None = None
     ) -> Exchange:
-        """Have the CPO send us one request. Raises Misbehaved."""
+        """Make the CPO send us one request. Raises Misbehaved."""
         order = {"method": method, "module": module, "path": path, "query": dict(query or {})}
         return _exchange(await self.control("call", order if body is None else {**order, "body": body}))
 
     async def register(self, versions_url: str, token_a: str) -> list[Exchange]:
-        """Have the CPO register with us. Raises Misbehaved."""
+        """Make the CPO register with us. Raises Misbehaved."""
         return _exchanges(await self.control("register", {"versions_url": versions_url, "token_a": token_a}))
 
     async def update(self, method: str, *fields: str) -> list[Exchange]:
-        """Have the CPO renew its credentials, all of them or these fields. Raises Misbehaved."""
+        """Make the CPO renew its credentials, all of them or these fields. Raises Misbehaved."""
         return _exchanges(await self.control("update", {"method": method, "fields": list(fields)}))
 
     async def command_results(self) -> list[dict[str, Any]]:
-        """The command results that the CPO has sent, once none is pending. Raises Misbehaved."""
+        """Return the command results that the CPO has sent, once none is pending. Raises Misbehaved."""
         await self.control("wait-idle", {})
         results: list[dict[str, Any]] = (await self.control("state"))["command_results"]
         return results
 
     async def control(self, action: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """One request to the control interface. Raises Misbehaved."""
+        """Send one request to the control interface. Raises Misbehaved."""
         method = "GET" if body is None else "POST"
         content = None if body is None else dump(body)
         try:
@@ -132,7 +132,7 @@ def _exchange(document: Mapping[str, Any]) -> Exchange:
 
 @contextlib.asynccontextmanager
 async def started(*processes: Sequence[str]) -> AsyncIterator[list[Process]]:
-    """Simulated CPOs that have been started with these options, and are ended with the block."""
+    """Start simulated CPOs with these options; they are ended with the block."""
     running: list[Process] = []
     try:
         for options in processes:
@@ -144,7 +144,7 @@ async def started(*processes: Sequence[str]) -> AsyncIterator[list[Process]]:
 
 
 async def listening(process: Process, country_code: str, party_id: str, client: http.AsyncClient) -> Cpo:
-    """The CPO of a process, once it listens. Raises Outside."""
+    """Return the CPO of a process, once it listens. Raises Outside."""
     party = f"{country_code}-{party_id}"
     if process.stdout is None:
         raise Outside(f"CPO {party} has no output")

@@ -1,7 +1,7 @@
-"""What we ask of a CPO and send it: its lists, our tokens, commands (the CPO interface of mod_*.md).
+"""What we request of a CPO and send to it: its lists, our tokens, commands (the CPO interface of mod_*.md).
 
-Rules of this module: a list counts as pulled where it had several pages and every object of them could be read; a
-command counts as done where its result came in.
+Rules of this module: a list counts as pulled if it had several pages and all its objects were readable; a command
+counts as done if its result was received.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ocpi_emsp.testing.cpo import samples
 PULLS = Act()
 
 RESULT_SECONDS = 5.0
-"""How long the result of a command may take; a simulated charge point has it at once."""
+"""Seconds until the result of a command is expected; a simulated charge point has it at once."""
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 _LOCATION, _EVSE, _CONNECTOR, _ACTIVE_SESSION = "LOC1", "LOC1-E1", "1", "SES4"
 
@@ -112,7 +112,7 @@ async def _get_token(stage: Stage) -> str:
 
 
 async def _known(stage: Stage) -> None:
-    """Have what commands are about stored: one about something unknown is not sent."""
+    """Store the objects of commands: a command about an unknown object is not sent."""
     cpo = stage.abc
     for module, owned, document in (
         ("locations", cpo.owned(_LOCATION), samples.location(_LOCATION)),
@@ -124,7 +124,7 @@ async def _known(stage: Stage) -> None:
 
 
 def _command(call: Call, send: Callable[[Stage], Awaitable[AsyncPendingCommand]]) -> None:
-    """Adds the scene of a command: it is acknowledged, and its result comes."""
+    """Add the scene of a command: it is acknowledged, and its result is received."""
     name = call.path.rpartition("/")[2]
 
     @PULLS.ours(call, f"we send {name}")
@@ -165,7 +165,7 @@ _command(
 
 
 async def _command_results(stage: Stage) -> Seen:
-    """How we answered the results."""
+    """Return how we answered the results."""
     results = await stage.abc.command_results()
     if not results:
         raise Misbehaved("no command result was sent")

@@ -1,6 +1,7 @@
-"""What the CPO sends us and asks of us: locations, sessions, CDRs, tariffs, our tokens (eMSP interface of mod_*.md).
+"""What the CPO sends to and requests from us: locations, sessions, CDRs, tariffs, our tokens (eMSP interface of
+mod_*.md).
 
-Rules of this module: a push has had its effect where our backend heard the event with the new value in it.
+Rules of this module: a push was effective if our backend received the event with the new value.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ GET_TOKENS, AUTHORIZE = _call("GET", "/tokens"), _call("POST", "/tokens/:tokenUi
 
 
 def _pushed(call: Call, what: str, ids: tuple[str, ...], document: Mapping[str, Any], received: type[Event]) -> None:
-    """Adds the scene of an object, or of changes to one, which our backend receives."""
+    """Add the scene of an object, or of changes to one, that our backend receives."""
     changes = document if call.method == "PATCH" else {}
     kind = received.__name__.removesuffix("Received").lower()
 
@@ -71,7 +72,7 @@ _pushed(PATCH_TARIFF, f"changes the currency of tariff {TARIFF}", (TARIFF,), {"c
 
 
 async def _post_cdr(stage: Stage) -> Seen:
-    """The CDR of that session; its id is another one."""
+    """Post the CDR of that session; it has another id."""
     exchange = await stage.tnm.call("POST", "cdrs", body=samples.cdr(CDR, of=samples.session(SESSION)))
     heard = stage.heard.has(CdrReceived, lambda event: event.cdr.id == CDR)
     linked = exchange.headers.get("location", "").endswith(CDR)
@@ -79,7 +80,7 @@ async def _post_cdr(stage: Stage) -> Seen:
 
 
 async def _get_tokens(stage: Stage) -> Seen:
-    """Our tokens, page after page."""
+    """Get our tokens, page after page."""
     for token in TOKENS:
         await stage.emsp.aio.tokens.put(token)
     pages = [await stage.tnm.call("GET", "tokens", query={"limit": "2"})]
@@ -91,7 +92,7 @@ async def _get_tokens(stage: Stage) -> Seen:
 
 
 async def _authorize(stage: Stage) -> Seen:
-    """May this driver charge there?"""
+    """Request an authorization for a driver."""
     uid, place = TOKENS[0].uid, {"location_id": LOCATION, "evse_uids": [EVSE]}
     exchange = await stage.tnm.call("POST", "tokens", f"{uid}/authorize", body=place)
     answer = exchange.data if isinstance(exchange.data, dict) else {}
@@ -101,7 +102,7 @@ async def _authorize(stage: Stage) -> Seen:
 
 
 async def _read(stage: Stage, kind: str, object_id: str) -> Seen:
-    """The object as we have it."""
+    """Read the object as stored here."""
     path = object_id if kind == "CDR" else stage.tnm.owned(object_id)
     exchange = await stage.tnm.call("GET", f"{kind.lower()}s", path)
     has_it = isinstance(exchange.data, dict) and exchange.data.get("id") == object_id
@@ -124,5 +125,5 @@ PUSHES.theirs(DELETE_TARIFF, _delete_tariff)
 
 
 def _next(page: Exchange) -> str | None:
-    """The absolute URL of the next page (transport_and_format.md: Link)."""
+    """Return the absolute URL of the next page (transport_and_format.md: Link)."""
     return http.Response(200, headers=dict(page.headers)).links.get("next", {}).get("url")

@@ -1,6 +1,6 @@
 """What our eMSP sends and receives: its HTTP clients, recorded, and its events.
 
-Rules of this module: no header and no body is stored, so no token is.
+Rules of this module: no header and no body is stored, and so no token.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from ocpi_emsp.transports.library import http
 E = TypeVar("E", bound=Event)
 
 CALL_SECONDS = 5.0
-"""How long a partner on this machine has to answer."""
+"""Seconds in which a partner on this machine has to answer."""
 
 
 @frozen
 class Answer:
-    """An answer that we got."""
+    """A response that we received."""
 
     method: str
     path: str
@@ -32,13 +32,13 @@ class Answer:
 
 @define
 class Recorder:
-    """Makes the HTTP clients of an eMSP, and remembers what goes through them."""
+    """Creates the HTTP clients of an eMSP, and records their requests."""
 
     sent: int = 0
     answers: list[Answer] = field(factory=list)
 
     def client(self) -> http.AsyncClient:
-        """A client for calls on this machine: no proxy, no redirect."""
+        """Return a client for calls on this machine: no proxy, no redirect."""
         return http.AsyncClient(
             timeout=CALL_SECONDS,
             follow_redirects=False,
@@ -47,7 +47,7 @@ class Recorder:
         )
 
     def last(self, since: int, method: str | None = None, end: str = "") -> Answer | None:
-        """The last answer from ``since`` on, of this method, on a path with this end."""
+        """Return the last response from ``since`` on, of this method, on a path with this end."""
         found = (
             answer
             for answer in reversed(self.answers[since:])
@@ -79,9 +79,9 @@ class Heard:
         self._events: list[Event] = []
 
     async def __call__(self, event: Any) -> None:
-        """Take an event; this is the listener."""
+        """Record an event; this is the listener."""
         self._events.append(event)
 
     def has(self, kind: type[E], matches: Callable[[E], bool]) -> bool:
-        """Whether an event of this kind that matches was received."""
+        """Return True if an event of this kind that matches was received."""
         return any(isinstance(event, kind) and matches(event) for event in self._events)

@@ -3,7 +3,7 @@
 Rules of this module:
 - every method of every row of the matrix is a line, and every line needs a result: one without has failed;
 - a row that is on needs HTTP 2xx with a status_code of 1xxx, and the effect that the call is for;
-- a row that is off needs 405 / 2000 where the CPO calls, and NotSupported with nothing sent where we call.
+- a row that is off needs 405 / 2000 if the CPO calls, and NotSupported with nothing sent if we call.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ THEIR_VERSIONS = Call("versions", TO_CPO, "GET", "/versions")
 THEIR_DETAILS = Call("versions", TO_CPO, "GET", "/2.1.1")
 
 ALWAYS_ON = (VERSIONS, DETAILS, GET_CREDENTIALS, COMMAND_RESULT, THEIR_VERSIONS, THEIR_DETAILS)
-"""What has no row: the specification requires it of every eMSP."""
+"""Calls without a row: the specification requires them of every eMSP."""
 
 
 @frozen(kw_only=True)
@@ -46,17 +46,17 @@ class Seen:
     http_status: int | None = None
     status_code: int | None = None
     effect: bool = True
-    """Whether the other side now has, or gave, what the call is for."""
+    """True if the call had its intended effect on the other side."""
     allow: str = ""
     error: str = ""
     """Why our own call failed."""
     not_supported: bool = False
     sent: int = 0
-    """Requests that left this process for it."""
+    """Requests that this process sent for it."""
 
     @property
     def success(self) -> bool:
-        """Whether both HTTP and OCPI report success."""
+        """True if both HTTP and OCPI report success."""
         status, code = self.http_status or 0, self.status_code or 0
         return 200 <= status < 300 and 1000 <= code < 2000
 
@@ -89,19 +89,19 @@ class Rows:
         self._rows: dict[Call, Row] = {}
 
     def record(self, call: Call, seen: Seen) -> None:
-        """The result of a call; a call that no line is about is left out."""
+        """Record the result of a call; a call without a line is ignored."""
         if call in self._supported:
             ok, what = _judge(call, self._supported[call], seen)
             self._add(call, what, ok, seen.http_status, seen.status_code)
 
     def fail(self, calls: Iterable[Call], why: str) -> None:
-        """These calls, as far as they have no result yet, did not come to one."""
+        """Mark these calls as failed, as far as they have no result yet."""
         for call in calls:
             if call in self._supported and call not in self._rows:
                 self._add(call, why, ok=False)
 
     def close(self, why: str) -> tuple[Row, ...]:
-        """Every line in order; one without a result has failed for this reason."""
+        """Return every line in order; one without a result has failed for this reason."""
         self.fail(self._supported, why)
         return tuple(self._rows[call] for call in self._supported)
 
@@ -119,7 +119,7 @@ class Rows:
 
 
 def _judge(call: Call, supported: bool, seen: Seen) -> tuple[bool, str]:
-    """Whether a call behaved as its row says, and what to say about it."""
+    """Return whether a call behaved as its row says, and a sentence about it."""
     if not supported:
         return _judge_refusal(call, seen)
     if seen.not_supported:
@@ -146,7 +146,7 @@ def _judge_refusal(call: Call, seen: Seen) -> tuple[bool, str]:
 
 @frozen(kw_only=True)
 class Result:
-    """What the demo gives: who took part, the rows, and how long it took."""
+    """The result of the demo: the participants, the rows, and the duration."""
 
     parties: tuple[tuple[str, str], ...] = ()
     rows: tuple[Row, ...]
@@ -159,14 +159,14 @@ class Result:
         return sum(not row.ok for row in self.rows)
 
     def as_json(self) -> dict[str, Any]:
-        """The JSON document of ``--json``."""
+        """Return the JSON document of ``--json``."""
         total = len(self.rows)
         summary = {"rows": total, "ok": total - self.failed, "failed": self.failed, "seconds": self.seconds}
         audits = [each.as_json() for each in self.audits]
         return {"rows": [asdict(row) for row in self.rows], "audits": audits, "summary": summary}
 
     def cells(self) -> Iterator[tuple[str, ...]]:
-        """The rows as texts, for a table."""
+        """Yield the rows as texts, for a table."""
         always = {tuple(call) for call in ALWAYS_ON}
         for row in self.rows:
             call = (row.module, row.direction, row.method, row.path)

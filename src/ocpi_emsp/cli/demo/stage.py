@@ -1,9 +1,9 @@
-"""What the demo plays on: our eMSP under uvicorn in this process, and two simulated CPOs in processes of their own.
+"""The stage of the demo: our eMSP under uvicorn in this process, and two simulated CPOs in their own processes.
 
 Rules of this module:
-- a scene names the calls that it is about and yields what each did; one that fails leaves the others alone;
-- everything that waits has a bound;
-- our eMSP is on a SQLite file, which is gone with the demo.
+- a scene names its calls and yields the result of each; one that fails does not affect the others;
+- every wait has a time limit;
+- our eMSP uses a SQLite file, which is deleted with the demo.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.transports.library import http
 
 CONTROL_SECONDS = 10.0
-"""How long a CPO may need to carry out an instruction: a handshake is several requests."""
+"""Seconds that a CPO may need to execute an instruction: a handshake is several requests."""
 
 
 @frozen(kw_only=True)
@@ -47,7 +47,7 @@ class Stage:
     """Our client for ``abc``."""
 
     async def ours(self, what: str, method: str, action: Callable[[], Awaitable[str]]) -> Seen:
-        """The outcome of one of our own calls; ``action`` makes it, judges its effect and describes it."""
+        """Return the result of one of our own calls; ``action`` makes it, judges its effect and describes it."""
         sent, since = self.recorder.sent, len(self.recorder.answers)
         error, not_supported = "", False
         try:
@@ -69,7 +69,7 @@ class Stage:
         )
 
     async def reaches(self, cpo: Cpo) -> bool:
-        """Whether a CPO takes the token that we have for it."""
+        """Return True if a CPO accepts the token that we have for it."""
         try:
             async with self.emsp.aio.partner(PartyId(cpo.country_code, cpo.party_id)).client() as client:
                 return bool(await client.versions())
@@ -79,7 +79,7 @@ class Stage:
 
 Play: TypeAlias = Callable[[Stage], AsyncIterator[tuple[Call, Seen]]]
 Do: TypeAlias = Callable[[Stage], Awaitable[str]]
-"""Makes a call of ours, judges its effect and describes it."""
+"""Makes one of our calls, judges its effect and describes it."""
 
 
 @frozen
@@ -94,7 +94,7 @@ class Act(list[Scene]):
     """Scenes in the order in which they are played."""
 
     def scene(self, *calls: Call) -> Callable[[Play], Play]:
-        """Adds a scene; a decorator."""
+        """Add a scene; a decorator."""
 
         def add(play: Play) -> Play:
             self.append(Scene(calls, play))
@@ -103,7 +103,7 @@ class Act(list[Scene]):
         return add
 
     def theirs(self, call: Call, does: Callable[[Stage], Awaitable[Seen]]) -> None:
-        """Adds a scene of one call of a CPO to us."""
+        """Add a scene of one call of a CPO to us."""
 
         async def play(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
             yield call, await does(stage)
@@ -111,7 +111,7 @@ class Act(list[Scene]):
         self.append(Scene((call,), play))
 
     def ours(self, call: Call, what: str) -> Callable[[Do], Do]:
-        """Adds a scene of one call of ours, which is ``what`` it is until it was done; a decorator."""
+        """Add a scene of one of our calls, which is described by ``what`` until it was made; a decorator."""
 
         def add(does: Do) -> Do:
             self.theirs(call, lambda stage: stage.ours(what.format(stage), call.method, lambda: does(stage)))
@@ -121,13 +121,13 @@ class Act(list[Scene]):
 
 
 def allow_everyone(request: AuthorizationRequest) -> AuthorizationInfo:
-    """The demo's authorization: any token that we know may charge."""
+    """Authorize any valid token that we know."""
     return request.allow() if request.token.valid else request.refuse(Allowed.BLOCKED)
 
 
 @contextlib.asynccontextmanager
 async def staged(matrix: SupportMatrix, cpo_options: Sequence[str] = ()) -> AsyncIterator[Stage]:
-    """All parties, running. Raises Outside where one does not start."""
+    """Run all parties. Raises Outside if one does not start."""
     recorder, heard = Recorder(), Heard()
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ocpi-emsp-demo-"))

@@ -1,7 +1,7 @@
-"""What the demo prints: a story that fits a narrow terminal, a table on a wide one.
+"""The output of the demo: a story that fits a narrow terminal, a table on a wide one.
 
-Rules of this module: no line of the story is wider than the terminal, no path is cut, and of a row that failed all is
-printed.
+Rules of this module: no line of the story is wider than the terminal, no path is cut, and a failed row is printed
+completely.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ocpi_emsp.support import FROM_CPO
 
 
 def text(result: Result, width: int) -> str:
-    """Who took part, what happened, and the sum."""
+    """Return the participants, the events, and the sum."""
     names = max((len(name) for name, _ in result.parties), default=0)
     parties = [f"{name.ljust(names)}  {url}" for name, url in result.parties]
     total = len(result.rows)
@@ -36,7 +36,7 @@ def _story(result: Result, width: int) -> Iterator[str]:
 
 
 def _audits(result: Result, width: int) -> Iterator[str]:
-    """What the audits of CDRs say."""
+    """Yield the results of the audits."""
     if result.audits:
         yield "audits:"
     for each in result.audits:
@@ -44,14 +44,14 @@ def _audits(result: Result, width: int) -> Iterator[str]:
 
 
 def _lines(row: Row, width: int) -> Iterator[str]:
-    """A row on one line; what does not fit beside its path stands below it."""
+    """Yield a row on one line; what does not fit beside its path follows below."""
     start = f"{output.mark(row.ok)} {row.method} {row.path} {row.http_status or '-'}/{row.status_code or '-'}"
     sentence = output.printable(_in_short(row) if row.ok else row.what_happened)
     yield from output.beside(start, sentence, width)
 
 
 def _in_short(row: Row) -> str:
-    """What happened, without what it came to in detail."""
+    """Return what happened, without details."""
     sentence = row.what_happened.partition(";")[0].partition(":")[0]
     if row.supported:
         return sentence
