@@ -1,8 +1,7 @@
 """What the arguments of several commands have in common: how values are read, and shared options.
 
 Rules of this module:
-- click reads the arguments; a command's module is imported when the command runs, so a value that needs more than a
-  check of its form is validated where it is used;
+- click reads the arguments; a command's module is imported when it runs, and validates what the form does not show;
 - a setting comes from its flag, then OCPI_EMSP_*, then ./ocpi-emsp.toml; an empty one is not set.
 """
 
@@ -44,8 +43,7 @@ IMAGE_CATEGORIES = ("CHARGER", "ENTRANCE", "LOCATION", "NETWORK", "OPERATOR", "O
 """Values of ImageCategory; a test compares them."""
 SHORTEST_PERIOD = 60.0
 """Shortest period of a sync, in seconds: OCPI advises hours (transport_and_format.md, pull), each run lists the last 15
-minutes again, and below a minute a partner would see almost continuous runs.
-"""
+minutes again, and below a minute a partner would see almost continuous runs."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 _PERCENT = re.compile(r"([0-9]{1,3})%")
@@ -218,9 +216,7 @@ def timeout(text: str) -> float:
 
 
 def token(text: str) -> str:
-    """Return a token that an Authorization header can carry (credentials.md 2.1: at most 64 printable ASCII
-    characters).
-    """
+    """Return a token for an Authorization header: at most 64 printable ASCII characters (credentials.md 2.1)."""
     if not (0 < len(text) <= 64 and text.isascii() and text.isprintable() and " " not in text):
         raise click.BadParameter("invalid token: expected 1 to 64 printable ASCII characters without a space")
     return text
@@ -299,9 +295,7 @@ class _Truth(click.types.BoolParamType):
 
 
 class Switch(Setting):
-    """A setting that is on or off: a flag, and ``--no-...`` to switch it off; true or false in the environment and the
-    file.
-    """
+    """A setting that is on or off: a flag, or ``--no-...``; true or false in the environment and the file."""
 
     def __init__(self, name: str, about: str) -> None:
         super().__init__(f"{name}/--no-{name[2:]}", about, is_flag=True, type=_Truth(), default=False)
@@ -461,9 +455,6 @@ def require_one(arguments: Arguments, *names: str) -> None:
     """Raise Usage unless exactly one of two arguments is given."""
     if sum(bool(getattr(arguments, name)) for name in names) != 1:
         raise Usage(f"expected one of {' and '.join('--all' if name == 'all' else name.upper() for name in names)}")
-
-
-# --- commands -------------------------------------------------------------------------------------------------------
 
 
 class Command(click.Command):

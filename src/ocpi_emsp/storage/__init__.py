@@ -1,4 +1,4 @@
-"""Stores that ship with the library. What needs the extra ``sql`` is imported when it is asked for."""
+"""Stores that ship with the library. Modules that need the extra ``sql`` are imported on first use."""
 
 from __future__ import annotations
 

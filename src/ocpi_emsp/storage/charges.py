@@ -1,7 +1,8 @@
-"""Who charged where and when, by the document of a CDR or session, and whose a token is: what stores find those by.
+"""Driver, place and time of a charge, from the document of a CDR or session, and a token's auth_id: stores search by
+these.
 
-Rules of this module: the flow's view is used where it gave one, else the document is decoded; a document without a
-usable view is found by nothing but its key, its owner and its times.
+Rules of this module: the flow's view is used if there is one, otherwise the document is decoded; a document without a
+usable view can only be found by its key, its owner and its times.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ocpi_emsp.ports import Kind, Query, Record
 
 
 class Charge(NamedTuple):
-    """The driver; of a CDR or session the start, and of a CDR the location."""
+    """The driver; for a CDR or session the start, and for a CDR the location."""
 
     auth_id: str
     start: datetime | None
@@ -24,7 +25,7 @@ class Charge(NamedTuple):
 
 
 def charge_of(record: Record) -> Charge | None:
-    """The charge that a record is about; None for another kind, or where it cannot be read."""
+    """Return the charge of a record; None for another kind, or if it is unreadable."""
     model = _MODELS.get(record.key.kind)
     if model is None:
         return None
@@ -55,7 +56,7 @@ _MODELS: dict[str, type[Cdr] | type[Session] | type[Token]] = {
 
 
 def asks_for_charges(query: Query) -> bool:
-    """Return True where a query selects by what is charged."""
+    """Return True if a query selects by charge."""
     selections = (query.auth_id, query.location_id, query.start_from, query.start_to, query.by_start)
     return any(value is not None for value in selections)
 

@@ -1,7 +1,7 @@
 """The listeners that are notified when a command was written.
 
-Rules of this module: a listener is called without any lock held, so it may add or remove one; what it raises is logged,
-and the other listeners are notified all the same.
+Rules of this module: a listener is called without a lock, so it may add or remove one; its exceptions are logged, and
+the other listeners are notified nevertheless.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Listeners:
         return len(self._listeners)
 
     def add(self, listener: Listener) -> Callable[[], None]:
-        """Add a listener; returns a function that removes it, which may be called again."""
+        """Add a listener; return a function that removes it, which may be called repeatedly."""
         number = next(self._numbers)
         with self._lock:
             self._listeners[number] = listener
@@ -41,7 +41,7 @@ class Listeners:
             self._listeners.clear()
 
     def tell(self, uid: str) -> None:
-        """Notify all listeners of a command; ``""``: some may have been missed."""
+        """Notify all listeners of a command; ``""`` means that some may have been missed."""
         with self._lock:
             listeners = list(self._listeners.values())
         for listener in listeners:

@@ -1,9 +1,9 @@
 """A store in memory: for tests, demos, and backends that pull everything at start.
 
 Rules of this module:
-- a transaction holds the one lock from begin to end, and nobody reads without it: so it changes what is stored at
-  once, and remembers what was there before, which a rollback puts back: all or nothing;
-- a record or entry gets its numbers when it is put: one that a rollback took leaves a gap between sequences;
+- a transaction holds the only lock from begin to end, and nothing is read without it: so it applies changes at once,
+  and records the previous values, which a rollback restores: all or nothing;
+- a record or entry gets its numbers when it is put: a rollback leaves a gap between sequences;
 - nothing in it suspends, so it serves the sync and the async shell alike;
 - listeners of a command are notified after the commit, without the lock.
 """
@@ -38,13 +38,14 @@ from ocpi_emsp.storage.memory_journal import Journal
 from ocpi_emsp.storage.memory_records import Placed, PlainKey, Records, Row
 
 _SECONDS_TO_LOCK = 30.0
-"""A transaction takes microseconds; one that waits this long is in a deadlock."""
+"""Seconds until a lock is considered deadlocked; a transaction takes microseconds."""
 
 
 class MemoryStore:
-    """A store in memory, for one process only: another one (``uvicorn --workers 2``) has its own parties and objects.
+    """A store in memory, for one process only: another process (``uvicorn --workers 2``) has its own parties and
+    objects.
 
-    The log says so once (``store.one_process``), when a token is not known.
+    A warning is logged once (``store.one_process``), when a token is unknown.
     A transaction that waits for another one longer than ``lock_timeout`` seconds raises StoreFailed.
     """
 
@@ -59,11 +60,11 @@ class MemoryStore:
         """Another one after each commit that changes a party or a credential."""
 
     def transaction(self, *, read_only: bool = False) -> AbstractAsyncContextManager[Transaction]:
-        """A transaction; see :class:`ocpi_emsp.ports.Store`."""
+        """Return a transaction; see :class:`ocpi_emsp.ports.Store`."""
         return _MemoryTransaction(self, read_only)
 
     def recording(self) -> AbstractAsyncContextManager[Transaction]:
-        """A transaction that reads and appends; see :func:`ocpi_emsp.ports.recorder`."""
+        """Return a transaction that reads and appends; see :func:`ocpi_emsp.ports.recorder`."""
         return self.transaction()
 
     def announce(self, listener: Listener) -> Callable[[], None]:
@@ -111,7 +112,7 @@ class _MemoryTransaction:
             self._store._listeners.tell(command_id)
 
     def _commit(self) -> list[str]:
-        """Check what was changed; the ids of the commands that were written."""
+        """Check the changes; return the ids of the commands that were written."""
         kinds = {key[0] for key in self._records_before}
         if Kind.EVSE in kinds:
             self._require_locations()
@@ -120,7 +121,7 @@ class _MemoryTransaction:
         return self._written(Kind.COMMAND) if Kind.COMMAND in kinds else []
 
     def _require_locations(self) -> None:
-        """Raises CannotStore, and puts back what was there before, for an EVSE without its location."""
+        """Raise CannotStore for an EVSE without its location, after restoring the previous values."""
         evses, locations = self._records[Kind.EVSE], self._records[Kind.LOCATION]
         for key in self._records_before:
             kind, country_code, party_id, _, parent = key
@@ -131,7 +132,7 @@ class _MemoryTransaction:
                 raise CannotStore(f"an EVSE refers to the unknown location '{parent}'")
 
     def _written(self, kind: str) -> list[str]:
-        """The ids of the records of a kind that were put."""
+        """Return the ids of the records of a kind that were put."""
         return [key[3] for key in self._records_before if key[0] == kind and self._records[kind].row(key) is not None]
 
     def _roll_back(self) -> None:
@@ -152,7 +153,7 @@ class _MemoryTransaction:
     async def put(self, record: Record) -> None:
         key = owned(record.key)
         if record.last_updated.tzinfo is None or record.received_at.tzinfo is None:
-            raise CannotStore(f"the {key.kind} '{key.id}' has a time without a zone")  # it could not be compared
+            raise CannotStore(f"the {key.kind} '{key.id}' has a time without a zone")  # naive times cannot be compared
         records = self._records[key.kind]
         row = records.row(key)
         if row is None:
@@ -179,7 +180,7 @@ class _MemoryTransaction:
             self._records[key.kind].remove(row)
 
     def _remember(self, row: Row) -> None:
-        """What is there before a change, for a rollback."""
+        """Record the values before a change, for a rollback."""
         self._require_writable()
         if row.key not in self._records_before:
             self._records_before[row.key] = Placed.of(row)
@@ -196,7 +197,7 @@ class _MemoryTransaction:
 
     async def append(self, entry: Entry) -> None:
         old = self._store._journal.entry(entry.id)
-        placed = Entry(  # three times as fast as evolve, and every authorization comes here
+        placed = Entry(  # three times as fast as evolve, and every authorization uses it
             id=entry.id,
             topic=entry.topic,
             name=entry.name,
@@ -241,7 +242,7 @@ _CANNOT_WRITE = "a read-only transaction cannot write"
 
 
 def owned(key: Key) -> Key:
-    """The key with its owner in upper case, as records are stored."""
+    """Return the key with its owner in upper case, as records are stored."""
     country_code, party_id = key.country_code.upper(), key.party_id.upper()
     if key.country_code == country_code and key.party_id == party_id:
         return key

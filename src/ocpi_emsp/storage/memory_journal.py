@@ -1,10 +1,10 @@
-"""The journal in memory: its entries by id, and in their order by topic, by owner and by object.
+"""The journal in memory: its entries by id, and in order by topic, by owner and by object.
 
 Rules of this module:
-- the bytes of a topic are added up from the moment on at which somebody first asks for them, since the details of an
-  entry have to be written as JSON for it, and of most topics nobody asks;
-- decisions and rejections pile up and are seldom read: they are packed, so that the garbage collector has nothing to
-  look at. With six objects for each of them it looked at all that is stored after 10,000 more, for a sixth of a second.
+- the bytes of a topic are only added up from their first use on, since that requires an entry's details as JSON, and
+  most topics' bytes are never used;
+- decisions and rejections accumulate and are seldom read: they are packed, so that the garbage collector has nothing to
+  traverse. With six objects for each of them it traversed everything stored after 10,000 more, for a sixth of a second.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _Name = TypeVar("_Name")
 
 @define(eq=False, weakref_slot=False)
 class _Kept:
-    """An entry in its place."""
+    """An entry with its sequence."""
 
     entry: Entry
     sequence: int
@@ -51,7 +51,7 @@ class _Kept:
 
 
 class _Packed(msgspec.Struct, gc=False, eq=False):
-    """An entry in its place, without a part that may refer to another one."""
+    """An entry with its sequence, without parts that may refer to others."""
 
     id: str
     topic: str
@@ -118,16 +118,16 @@ def _by_due(row: _Row) -> tuple[datetime | None, int]:
 
 
 def _after(query: DueQuery, rows: Iterable[_Row]) -> list[_Row]:
-    """The rows after a sequence, oldest first."""
+    """Return the rows after a sequence, oldest first."""
     return sorted((row for row in rows if row.sequence > query.after), key=_by_sequence)
 
 
 _BEHIND_ALL = 10**18
-"""A sequence that no entry has."""
+"""A sequence larger than any entry's."""
 
 
 class _Topic:
-    """The entries of a topic, oldest first: all, of each owner, of each object; and by their ``due``."""
+    """The entries of a topic, oldest first: all, by owner, by object; and by their ``due``."""
 
     __slots__ = ("all", "keys", "owners", "timed", "untimed", "usage")
 
@@ -141,17 +141,17 @@ class _Topic:
         """None until somebody asks for it."""
 
     def order(self, key: Key | None, owner: Owner | None) -> Ordered[_Row] | None:
-        """The fewest rows that have all of an object, or of an owner."""
+        """Return the fewest rows that include all of an object, or of an owner."""
         if key is not None:
             return self.keys.get(key)
         return self.all if owner is None else self.owners.get(owner)
 
     def by_due(self, due: datetime | None) -> Ordered[_Row]:
-        """Where an entry stands by its ``due``."""
+        """Return the rows that include an entry with this ``due``."""
         return self.untimed if due is None else self.timed
 
     def due(self, query: DueQuery) -> Iterable[_Row]:
-        """The rows that may be dealt with now, oldest first."""
+        """Return the rows that may be handled now, oldest first."""
         behind, beyond = (self.timed.place((moment, _BEHIND_ALL)) for moment in (query.at, query.beyond))
         return merge(
             self.untimed.between(self.untimed.place(query.after + 1), len(self.untimed)),
@@ -177,7 +177,7 @@ class _Topic:
         self.count(row, -1)
 
     def count(self, row: _Row, number: int) -> None:
-        """Add a row to what its owner has, or take it away; one without an owner counts for no one."""
+        """Add a row to its owner's usage, or subtract it; a row without an owner is not counted."""
         if self.usage is None or row.owner == NO_OWNER:
             return
         counted = self.usage.get(row.owner, _NOTHING).plus(number, number * row.size)
@@ -202,7 +202,7 @@ class Journal:
         return list(islice(wanted, query.limit))
 
     def entry(self, entry_id: str) -> Entry | None:
-        """The entry with this id, or None."""
+        """Return the entry with this id, or None."""
         row = self._rows.get(entry_id)
         return None if row is None else row.entry
 
@@ -217,7 +217,7 @@ class Journal:
         return [row.entry for row in islice(rows, limit)]
 
     def usage(self, name: str, owner: Owner | None) -> dict[Owner, Usage]:
-        """What each owner has of a topic; or this one."""
+        """Return the usage of a topic by each owner, or by this one."""
         topic = self._topics[name]
         if topic.usage is None:
             topic.usage = {}
@@ -227,7 +227,7 @@ class Journal:
         return dict(usage) if owner is None else {owner: usage[owner]} if owner in usage else {}
 
     def place(self, entry_id: str, entry: Entry | None) -> None:
-        """Have this entry here; None for none."""
+        """Set the entry with this id; None removes it."""
         row = self._rows.get(entry_id)
         owner = NO_OWNER if entry is None else owner_of(entry)
         if row is not None:
@@ -273,6 +273,6 @@ def _is_in_one_place(old: _Kept, new: Entry) -> bool:
 
 
 def owner_of(entry: Entry) -> Owner:
-    """The owner of an entry; empty codes for one without an owner."""
+    """Return the owner of an entry; empty codes for one without an owner."""
     details = entry.details
     return str(details.get("country_code", "")).upper(), str(details.get("party_id", "")).upper()

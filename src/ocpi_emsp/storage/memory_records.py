@@ -1,14 +1,14 @@
-"""The records of one kind in memory, and what finds them: by key, owner, id, location, time and charge.
+"""The records of one kind in memory, and their indexes: by key, owner, id, location, time and charge.
 
 Rules of this module:
-- a record is found by indexes, or page by page; what is looked through one by one is what few have (a tariff that held
-  at a moment, the records of a country);
-- the order by a time is made when somebody first asks for it, of that owner, since most owners' are never asked for;
-  the one of the tokens is there from the beginning, since partners ask for it;
-- the order of all owners' records is made when somebody first asks for it, too: it took a tenth of the time of a put;
-- nothing of the flow is kept but the document: a typed view takes five times the memory of what it was read from;
-- what is kept is nothing that the garbage collector looks through again and again, which took a fifth of a first sync:
-  a record is made when it is asked for.
+- a record is found by indexes, or page by page; only selections that few records match are scanned (a tariff valid at a
+  moment, the records of a country);
+- the order by a time is created on first use, per owner, since most owners' orders are never used; that of the tokens
+  exists from the beginning, since partners use it;
+- the order of all owners' records is created on first use, too: it took a tenth of the time of a put;
+- only the document is held: a typed view takes five times the memory of its document;
+- stored objects are invisible to the garbage collector, which took a fifth of a first sync: a record is created when it
+  is requested.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from ocpi_emsp.storage.charges import Charge, asks_for_charges, is_asked_for
 from ocpi_emsp.storage.ordered import Ordered
 
 PlainKey: TypeAlias = tuple[str, str, str, str, str]
-"""A key as a tuple: the garbage collector looks at it once, and at a Key again and again."""
+"""A key as a tuple: the garbage collector examines it once, and a Key again and again."""
 _Time: TypeAlias = Literal["last_updated", "received_at"]
 _FROM_THE_BEGINNING: Final[Mapping[str, tuple[_Time, ...]]] = {Kind.TOKEN: ("last_updated",)}
 
 
 class Row(msgspec.Struct, eq=False, gc=False):
-    """A record in its place, in a form that the garbage collector does not look at: what replaces it takes the same
-    row, so that only what differs is moved.
+    """A record with its sequence, in a form that the garbage collector ignores: its replacement uses the same row, so
+    that only differences are moved.
 
     With an object for each record, collections took 23 us of a location in a first sync of 50,000, a fifth of it. A row
-    does not refer to what holds it, so none is lost in a cycle. It has no view: a location with two EVSEs took 9.1 KB
+    does not refer to its containers, so none is lost in a cycle. It has no view: a location with two EVSEs took 9.1 KB
     with it, and takes 3.7.
     """
 
@@ -57,7 +57,7 @@ class Row(msgspec.Struct, eq=False, gc=False):
     charge: Charge | None = None
 
     def record(self, key: Key | None = None) -> Record:
-        """The record, without its view; ``key``: its own, where it is at hand."""
+        """Return the record, without its view; ``key`` is its own key, if available."""
         return Record(
             key or tuple.__new__(Key, self.key),  # Key() itself takes three times as long
             self.document,
@@ -76,7 +76,7 @@ class Row(msgspec.Struct, eq=False, gc=False):
 
 
 class Placed(NamedTuple):
-    """A record with its place and its number of puts, which are not those that it has itself, its key in upper case."""
+    """A record with its stored sequence and revision, and its key in upper case."""
 
     key: Key
     record: Record
@@ -86,7 +86,7 @@ class Placed(NamedTuple):
 
     @classmethod
     def of(cls, row: Row) -> Placed:
-        """What is in a row."""
+        """Return the content of a row."""
         record = row.record()
         return cls(record.key, record, row.sequence, row.revision, row.charge)
 
@@ -126,7 +126,7 @@ class _Rows:
             order.remove(row)
 
     def window(self, name: _Time, first: datetime | None, last: datetime | None) -> _Window:
-        """Those of a time in ``[first, last)``."""
+        """Return the rows with a time in ``[first, last)``."""
         order = self.times.get(name)
         if order is None:
             order = self.times[name] = Ordered(_by_time[name], self.ordered)
@@ -163,33 +163,33 @@ class Records:
         self._charges: dict[tuple[str, str], Ordered[Row]] = {}
 
     def get(self, key: Key) -> Record | None:
-        """The record, or None."""
+        """Return the record, or None."""
         row = self._rows.get(key)
         return None if row is None else row.record(key)
 
     def row(self, key: Key | PlainKey) -> Row | None:
-        """The record in its place, or None."""
+        """Return the row of a record, or None."""
         return self._rows.get(key)
 
     def children(self, location: tuple[str, str, str]) -> list[Record]:
-        """The EVSEs of a location, oldest first."""
+        """Return the EVSEs of a location, oldest first."""
         return [row.record() for row in self._children.get(location, ())]
 
     def usage(self, owner: Owner | None) -> dict[Owner, Usage]:
-        """What each owner has; or this one."""
+        """Return the usage of each owner, or of this one."""
         owners = self._owners if owner is None else {owner: self._owners[owner]} if owner in self._owners else {}
         return {whose: Usage(len(rows.ordered), rows.bytes) for whose, rows in owners.items()}
 
     # --- changes ----------------------------------------------------------------------------------------------------
 
     def append(self, key: Key, record: Record, sequence: int, charge: Charge | None) -> Row:
-        """Have a new record here, behind all that were here before; its row."""
+        """Add a new record after all others; return its row."""
         return self._add(key, record, sequence, 1, charge, is_new=True)
 
     def put(self, row: Row | None, placed: Placed) -> None:
-        """Have this here in place of what is in the row, which is that of its key.
+        """Set the content of a row, which is that of its key.
 
-        What has another sequence than the one that is here has its place.
+        If the sequence differs from that of the row, it is restored to its place.
         """
         if row is not None and row.sequence == placed.sequence:
             self.replace(row, placed.record, placed.revision, placed.charge)
@@ -236,7 +236,7 @@ class Records:
         return row
 
     def remove(self, row: Row) -> None:
-        """Have nothing there any more."""
+        """Remove a row."""
         key = row.key
         owner = key[1:3]
         rows = self._owners[owner]
@@ -256,7 +256,7 @@ class Records:
             self._unname(row)
 
     def replace(self, row: Row, record: Record, revision: int, charge: Charge | None) -> None:
-        """Have this in a row, which keeps its place."""
+        """Replace the content of a row, which stays in its place."""
         listed, changed = self._listed_with(row), charge != row.charge
         if changed:
             self._charge(row, None)
@@ -279,12 +279,12 @@ class Records:
             self._charge(row, charge)
 
     def _listed_with(self, row: Row) -> tuple[_Rows, ...]:
-        """The rows of its owner, and those of all."""
+        """Return the rows of its owner, and those of all."""
         of_owner = self._owners[row.key[1:3]]
         return (of_owner,) if self._all is None else (of_owner, self._all)
 
     def _charge(self, row: Row, charge: Charge | None) -> None:
-        """Find a row by this from now on."""
+        """Index a row by this charge from now on."""
         if row.charge is not None:
             for name in _names(row.charge):
                 order = self._charges[name]
@@ -319,7 +319,7 @@ class Records:
     # --- pages ------------------------------------------------------------------------------------------------------
 
     def page(self, query: Query) -> Page:
-        """The records that a query selects; see :class:`ocpi_emsp.ports.Transaction`."""
+        """Return the records that a query selects; see :class:`ocpi_emsp.ports.Transaction`."""
         if asks_for_charges(query):
             return _cut(_select(self._charged(query), query), query)
         name = query.id if query.id is not None else query.id_in_any_case
@@ -329,7 +329,7 @@ class Records:
         return self._listed(query)
 
     def _charged(self, query: Query) -> Iterable[Row]:
-        """Those that are selected by what is charged; in the order of the starts where these are asked for."""
+        """Return the rows selected by charge; in the order of the starts if requested."""
         if query.auth_id is not None:
             order = self._charges.get(("auth_id", query.auth_id))
         elif query.location_id is not None:
@@ -346,7 +346,9 @@ class Records:
         return found if query.by_start is not None else sorted(found, key=_by_sequence)
 
     def _listed(self, query: Query) -> Page:
-        """In the order of the sequence: from a place where there is nothing to look through, else by a window."""
+        """Return a page in the order of the sequence: from a place if nothing has to be filtered, otherwise by a
+        window.
+        """
         owner = _owner(query)
         rows = self._of_all() if owner is None else self._owners.get(owner)
         if rows is None:
@@ -360,7 +362,7 @@ class Records:
             return _page_of(order.between(place, min(place + query.limit, len(order))), query, len(order) - first)
         window = min(windows, key=len, default=None)
         found: Iterable[Row] = order.between(first, len(order))
-        # In a list of n with m in the window, each of these stands behind n/m others: so much is looked at for a page.
+        # In a list of n with m in the window, each of these follows n/m others: a page examines that many.
         if window is not None and len(window) ** 2 <= (query.offset + query.limit) * len(order):
             found = sorted(window, key=_by_sequence)
         found = _select(found, query)
@@ -369,7 +371,7 @@ class Records:
         return _cut(found, query)
 
     def _of_all(self) -> _Rows:
-        """The rows of all owners."""
+        """Return the rows of all owners."""
         if self._all is None:
             self._all = _Rows(rows=self._rows.values())
         return self._all
@@ -392,7 +394,7 @@ def _names(charge: Charge) -> Iterator[tuple[str, str]]:
 
 
 def _lower(text: str) -> str:
-    """In lower case; the text itself where it is, so that an index has no second one."""
+    """Return the text in lower case; the same object if it already is, so that an index holds no copy."""
     lower = text.lower()
     return text if lower == text else lower
 
@@ -403,14 +405,14 @@ def _location(evse: PlainKey) -> tuple[str, str, str]:
 
 
 def _owner(query: Query) -> Owner | None:
-    """The one owner that is asked for."""
+    """Return the only requested owner."""
     if query.country_code is None or query.party_id is None:
         return None
     return query.country_code.upper(), query.party_id.upper()
 
 
 def _is_exact(query: Query) -> bool:
-    """True where the owner, or none, and the times are all that selects: these have an order."""
+    """Return True if only the owner, or none, and the times select: these have an order."""
     names = (query.id, query.id_in_any_case, query.at)
     return (query.country_code is None) == (query.party_id is None) and not any(each is not None for each in names)
 
@@ -428,7 +430,7 @@ def _page_of(rows: Iterable[Row], query: Query, total: int) -> Page:
 
 
 def _cut(rows: Iterable[Row], query: Query) -> Page:
-    """A page of the rows that were selected."""
+    """Return a page of the selected rows."""
     if not query.count:
         return _page_of(islice(rows, query.offset, query.offset + query.limit), query, 0)
     found = list(rows)
@@ -436,7 +438,7 @@ def _cut(rows: Iterable[Row], query: Query) -> Page:
 
 
 def _select(rows: Iterable[Row], query: Query) -> Iterable[Row]:
-    """Those of the rows that a query selects, whatever they were found by."""
+    """Return the rows that a query selects, however they were found."""
     for test in (*_tests_of_keys(query), *_tests_of_times(query)):
         rows = filter(test, rows)
     return rows

@@ -1,6 +1,6 @@
-"""A store of a URL: opened, closed, and joined to a host's transaction.
+"""Stores by URL: opened, closed, and joined to a host's transaction.
 
-Rules of this module: no part of a URL that is refused is repeated but its scheme, since the rest may be the password.
+Rules of this module: an error about a URL only repeats its scheme, since the rest may be the password.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ class ClosableStore(Protocol):
 
 @runtime_checkable
 class JoinableStore(Protocol):
-    """A store that can be a part of the host's transactions."""
+    """A store that can be part of the host's transactions."""
 
     def joined(self, connection: Any) -> AbstractContextManager[None]: ...
     def ajoined(self, connection: Any) -> AbstractAsyncContextManager[None]: ...
 
 
 def open_store(url: str) -> AnyStore:
-    """The store of a URL. Raises ValueError for a URL of another database, ImportError without the extra ``sql``."""
+    """Open the store of a URL. Raises ValueError for another database's URL, ImportError without the extra ``sql``."""
     if url == MEMORY:
         return MemoryStore()
     try:
@@ -65,7 +65,7 @@ async def close_store(store: AnyStore, mode: Mode) -> None:
 
 
 def joinable(store: AnyStore) -> JoinableStore:
-    """The store. Raises TypeError for one without transactions to join."""
+    """Return the store. Raises TypeError for one without transactions to join."""
     if not isinstance(store, JoinableStore):
         name = type(store).__name__
         raise TypeError(

@@ -1,9 +1,9 @@
-"""Items in the order of a key, of which the memory store finds any by its key or its place, however many there are.
+"""Items in the order of a key, which the memory store finds by key or by place, however many there are.
 
 Rules of this module:
-- no two items have one key, and what the key is made of does not change while an item is in here;
-- the items are in lists of a few thousand, since one long list moves half of itself with each insertion (a tree, or
-  the package sortedcontainers, would do the same; this is what is needed of it).
+- no two items have the same key, and an item's key does not change while it is in here;
+- the items are in lists of a few thousand, since one long list would move half of itself with each insertion (a tree,
+  or the package sortedcontainers, would do the same; only this part is needed).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 SIZE = 2000
-"""Items of a list that is divided: then it has twice as many."""
+"""Half of the size at which a list is divided."""
 
 
 class Ordered(Generic[T]):
@@ -40,7 +40,7 @@ class Ordered(Generic[T]):
             yield from items
 
     def append(self, item: T) -> None:
-        """Insert an item whose key is the largest: without a look at any key."""
+        """Insert an item with the largest key, without comparing keys."""
         items = self._lists[-1]
         items.append(item)
         self._total += 1
@@ -48,7 +48,7 @@ class Ordered(Generic[T]):
             self._divide(len(self._lists) - 1)
 
     def add(self, item: T) -> None:
-        """Insert an item; as the last one at no cost, and most are the last."""
+        """Insert an item; inserting the last one costs nothing, and most items are the last."""
         key_of = self._key
         items, key = self._lists[-1], key_of(item)
         if not items or key_of(items[-1]) < key:
@@ -63,13 +63,13 @@ class Ordered(Generic[T]):
             self._divide(number)
 
     def _divide(self, number: int) -> None:
-        """Divide a list into two."""
+        """Divide a list in two."""
         items = self._lists[number]
         self._lists.insert(number + 1, items[SIZE:])
         del items[SIZE:]
 
     def remove(self, item: T) -> None:
-        """Remove an item that is in here."""
+        """Remove an existing item."""
         number, at = self._find(self._key(item))
         del self._lists[number][at], self._places[number + 1 :]
         self._total -= 1
@@ -77,17 +77,17 @@ class Ordered(Generic[T]):
             del self._lists[number]
 
     def place(self, key: Any) -> int:
-        """How many items have a smaller key; of a key of several values its first ones may be given."""
+        """Return how many items have a smaller key; for a compound key, its first values suffice."""
         number, at = self._find(key)
         return self._place_of(number) + at
 
     def between(self, first: int, last: int) -> Iterator[T]:
-        """The items from the place ``first`` up to but not including ``last``."""
+        """Yield the items from the place ``first`` up to but not including ``last``."""
         if first < last:
             yield from islice(self._from(first), last - first)
 
     def between_reversed(self, first: int, last: int) -> Iterator[T]:
-        """The same, the last item first."""
+        """Yield the same, the last item first."""
         if first < last:
             yield from islice(self._down_from(last), last - first)
 
@@ -104,7 +104,7 @@ class Ordered(Generic[T]):
             yield from map(items.__getitem__, range((at if each == number else len(items)) - 1, -1, -1))
 
     def _find(self, key: Any) -> tuple[int, int]:
-        """The list in which a key belongs, and where in it."""
+        """Return the list in which a key belongs, and the index in it."""
         last = len(self._lists) - 1
         number = bisect_left(self._lists, key, hi=last, key=self._last_key) if last else 0
         return number, bisect_left(self._lists[number], key, key=self._key)
@@ -118,7 +118,7 @@ class Ordered(Generic[T]):
         return number, place - self._places[number]
 
     def _place_of(self, number: int) -> int:
-        """The place of the first item of a list."""
+        """Return the place of the first item of a list."""
         known = len(self._places)
         if number >= known:
             sizes = map(len, self._lists[known - 1 : number])

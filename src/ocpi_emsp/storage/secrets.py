@@ -1,11 +1,12 @@
-"""The tokens that we present to partners, at rest.
+"""Encryption at rest of the tokens that we present to partners.
 
 Rules of this module (credentials.md 2.1: a token is as good as a password):
-- what is written is sealed (Fernet: AES-128-CBC with HMAC-SHA256), so that a copy of the database opens no partner;
-- the key comes from OCPI_EMSP_SECRET_KEY, or from a file that only its owner can read, made at the first use, by one
-  process, and never where a database holds what another key sealed: the second key would open nothing;
-- either may hold several keys: all of them open, the first one seals, so that a key can be replaced while servers run;
-- another :class:`SecretBox`, such as one over a vault, can be given instead.
+- stored tokens are encrypted (Fernet: AES-128-CBC with HMAC-SHA256), so that a copy of the database opens no partner;
+- the key comes from OCPI_EMSP_SECRET_KEY, or from a file that only its owner can read. One process creates the file on
+  first use, but never if a database already holds secrets of another key, which a new key could not decrypt;
+- either may hold several keys: all of them decrypt, the first one encrypts, so that a key can be replaced while servers
+  run;
+- another :class:`SecretBox`, such as one over a vault, can be used instead.
 """
 
 from __future__ import annotations
@@ -40,24 +41,24 @@ class SecretBox(Protocol):
 
 @runtime_checkable
 class RotatingBox(SecretBox, Protocol):
-    """A SecretBox that says which of its keys sealed a text; without that, a rotation seals every text anew."""
+    """A SecretBox that knows which of its keys encrypted a text; otherwise, a rotation encrypts every text again."""
 
     def is_current(self, sealed: str) -> bool:
-        """Return True if the key that seals now sealed this text."""
+        """Return True if the current key encrypted this text."""
 
 
 def is_current(box: SecretBox, sealed: str) -> bool:
-    """True if the box is known to have sealed this text with the key that seals now."""
+    """Return True if the box is known to have encrypted this text with the current key."""
     return isinstance(box, RotatingBox) and box.is_current(sealed)
 
 
 class FernetBox:
-    """Encrypts with ``key``, 32 bytes in URL-safe base64 (see :meth:`new_key`), and opens what that or an ``older`` key
-    encrypted. Raises ValueError if one is invalid.
+    """Encrypts with ``key``, 32 bytes in URL-safe base64 (see :meth:`new_key`), and decrypts with that or an ``older``
+    key. Raises ValueError if one is invalid.
     """
 
     def __init__(self, key: str, *older: str) -> None:
-        if any(len(each) != _LENGTH for each in (key, *older)):  # of two without a separator, Fernet reads the first
+        if any(len(each) != _LENGTH for each in (key, *older)):  # of two without a separator, Fernet reads one
             raise ValueError(f"invalid key: expected {_LENGTH} characters")
         keys = [Fernet(each) for each in (key, *older)]
         self._first = keys[0]
@@ -66,7 +67,7 @@ class FernetBox:
 
     @staticmethod
     def new_key() -> str:
-        """A random key."""
+        """Return a random key."""
         return Fernet.generate_key().decode()
 
     def seal(self, secret: bytes) -> str:
@@ -96,8 +97,8 @@ class FernetBox:
 
 
 class KeyFileBox:
-    """Encrypts with the first key in OCPI_EMSP_SECRET_KEY, or else in ``path``, which is created if missing, and opens
-    with each that is there; blanks, commas and line breaks separate them.
+    """Encrypts with the first key in OCPI_EMSP_SECRET_KEY, or otherwise in ``path``, which is created if missing, and
+    decrypts with each key there; blanks, commas and line breaks separate them.
     """
 
     def __init__(self, path: Path) -> None:
@@ -109,8 +110,8 @@ class KeyFileBox:
         return self._opened().seal(secret)
 
     def open(self, sealed: str) -> bytes:
-        """Return the secret of an encrypted text. Raises StoreFailed if the key is missing or another one, or the text
-        was altered.
+        """Return the secret of an encrypted text. Raises StoreFailed if the key is missing or differs, or the text was
+        altered.
         """
         self.require_key()
         return self._opened().open(sealed)
@@ -127,11 +128,11 @@ class KeyFileBox:
 
     @property
     def has_key(self) -> bool:
-        """False if the next secret is sealed with a new key."""
+        """False if the next secret would be encrypted with a new key."""
         return self._box is not None or self.is_given or self._path.exists()
 
     def require_key(self) -> None:
-        """Raise StoreFailed if there is no key: for a database that holds what was sealed before."""
+        """Raise StoreFailed if there is no key: for a database that already holds encrypted secrets."""
         if not self.has_key:
             raise StoreFailed(
                 f"the key is missing that encrypted the tokens in the database: set {VARIABLE} as for the process that "
@@ -162,12 +163,12 @@ def require_usable_key() -> None:
 
 
 def _read_or_make(path: Path) -> str:
-    """The key in a file; of several processes that find none, one makes it, whole before it can be read."""
+    """Return the key in a file; of several processes without one, a single process creates it, atomically."""
     try:
         return path.read_text("ascii").strip()
     except FileNotFoundError:
         pass
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")  # its owner alone may read it
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")  # only its owner may read it
     draft = Path(name)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(FernetBox.new_key() + "\n")
