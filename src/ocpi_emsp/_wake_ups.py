@@ -145,7 +145,7 @@ class WakeUp:
                 await lift(end)
 
     def _join(self, uid: str, waiter: Waiter) -> bool:
-        """Add a waiter; return True if the store has to be subscribed to."""
+        """Add a waiter; return True if the store must be subscribed to."""
         with self._lock:
             self._waiting.setdefault(uid, set()).add(waiter)
             self._count += 1

@@ -267,7 +267,7 @@ class PartyWatching(Protocol):
     """
 
     def watch_parties(self) -> object | None:
-        """Return a value for :meth:`is_unchanged`, before parties and credentials are read; None if they have to be
+        """Return a value for :meth:`is_unchanged`, before parties and credentials are read; None if they must be
         read each time, for example inside a transaction of the host.
         """
 

@@ -206,7 +206,7 @@ def below(path: str, *bases: str) -> str:
 
 
 def is_below(path: str, base: str) -> bool:
-    """Return True if the raw path is below the public base, which may be empty: then it has to begin with one of our
+    """Return True if the raw path is below the public base, which may be empty: then it must begin with one of our
     paths.
     """
     path = _single_slashes(path)

@@ -119,7 +119,7 @@ class UrlPolicy:
         return evolve(self, ports=self.ports | {port})
 
     def allowing_host(self, host: str) -> UrlPolicy:
-        """Allow one name of a local network, such as ``cpo.internal``; its addresses have to be allowed, too.
+        """Allow one name of a local network, such as ``cpo.internal``; its addresses must be allowed, too.
 
         Those of ``localhost`` are this machine's (RFC 6761 6.3). Raises ValueError.
         """

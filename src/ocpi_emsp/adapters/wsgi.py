@@ -2,7 +2,7 @@
 
 Rules of this module:
 - it only translates; the body is read once the caller is known, unless the server has read it before;
-- a read blocks, so a body's time limit is checked between two reads: the server in front has to end a body that drips;
+- a read blocks, so a body's time limit is checked between two reads: the server in front must end a body that drips;
 - WSGI decodes the path. If the server also provides the raw one (gunicorn, uWSGI, mod_wsgi), ids with a percent-encoded
   slash are preserved; elsewhere they cannot be distinguished from two segments.
 """

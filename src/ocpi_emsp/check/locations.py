@@ -40,7 +40,7 @@ _BOXES: dict[str, tuple[int, int, int, int]] = {
     "SVN": (45, 47, 13, 17),
     "SWE": (55, 70, 10, 25),
 }
-"""Whole degrees around a country: south, north, west, east. Coarse on purpose: only a swap has to be detected."""
+"""Whole degrees around a country: south, north, west, east. Coarse on purpose: only a swap must be detected."""
 
 EVSE_ID = re.compile(
     r"[A-Z]{2}\*?[A-Z0-9]{3}\*?E[A-Z0-9*]{1,30}"

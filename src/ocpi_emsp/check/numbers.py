@@ -22,19 +22,19 @@ def total(numbers: Iterable[Decimal]) -> Decimal:
 
 
 def exceeds(one: Decimal, other: Decimal, factor: int) -> bool:
-    """Whether ``one`` is more than ``factor`` times ``other``."""
+    """Return True if ``one`` is more than ``factor`` times ``other``."""
     with localcontext(_ANY_EXPONENT):
         return one > factor * other
 
 
 def above(one: Decimal, other: Decimal, tolerance: Decimal) -> bool:
-    """Whether ``one`` is greater than ``other`` by more than ``tolerance``."""
+    """Return True if ``one`` is greater than ``other`` by more than ``tolerance``."""
     with localcontext(_ANY_EXPONENT):
         return one - other > tolerance
 
 
 def differ(one: Decimal, other: Decimal, tolerance: Decimal) -> bool:
-    """Whether the two are further apart than ``tolerance``."""
+    """Return True if the two are further apart than ``tolerance``."""
     return above(one, other, tolerance) or above(other, one, tolerance)
 
 

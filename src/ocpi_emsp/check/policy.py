@@ -78,7 +78,7 @@ class Policy:
     actions: Any = field(factory=dict, converter=_read_actions)
     """By rule id: ``ignore``, ``note``, ``warning`` or ``error``; given as a mapping, stored as sorted pairs."""
     needs_rules: bool = field(init=False, eq=False, repr=False)
-    """False if everything that the strict lane accepts is accepted, so no semantic rule has to run."""
+    """False if everything that the strict lane accepts is accepted, so no semantic rule needs to run."""
 
     @needs_rules.default
     def _needs_rules(self) -> bool:

@@ -1,7 +1,7 @@
 """``ocpi-emsp command start-session|stop-session|reserve-now|show``: commands to a CPO.
 
 Rules of this module:
-- the result is posted to our server, whichever process sent the command: the server has to run on the same store;
+- the result is posted to our server, whichever process sent the command: the server must run on the same store;
 - the command is named as soon as it is sent, so a wait that ends early can continue with ``show --wait``;
 - exit status 0 for ACCEPTED by the CPO and, if its result was waited for, by the charge point; 1 for anything else, or
   no result in time; 3 if the CPO's response is unusable.

@@ -42,7 +42,7 @@ class ConnectionLimits:
     idle_seconds: float = 30.0
     """Seconds between two requests on one connection: a partner that pushes reuses it sooner."""
     write_seconds: float = 60.0
-    """Seconds within which a caller has to continue reading, once a response does not fit into the socket."""
+    """Seconds within which a caller must continue reading, once a response does not fit into the socket."""
     backlog: int = 512
     """Connections that the kernel accepts while the process is busy: as many as may be open."""
 

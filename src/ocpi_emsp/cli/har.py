@@ -140,13 +140,13 @@ def body_of(holder: dict[str, Any]) -> bytes | None:
 
 
 def member_of(holder: Any, name: str) -> dict[str, Any]:
-    """Return a member that is an object; an empty one if there is none."""
+    """Return a member that is an object; an empty object if there is none."""
     value = holder.get(name) if isinstance(holder, dict) else None
     return value if isinstance(value, dict) else {}
 
 
 def text_of(holder: Any, name: str) -> str:
-    """Return a member that is a text; an empty one if there is none."""
+    """Return a member that is a string; an empty string if there is none."""
     value = holder.get(name) if isinstance(holder, dict) else None
     return value if isinstance(value, str) else ""
 

@@ -2,7 +2,7 @@
 
 Rules of this module:
 - it is only drawn on stderr, if that is a terminal and rich is installed;
-- it counts reads, so only reading has to go through it.
+- it counts reads, so only reading must go through it.
 """
 
 from __future__ import annotations

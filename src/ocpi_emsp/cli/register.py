@@ -1,6 +1,6 @@
 """``ocpi-emsp register``: the credentials handshake with a CPO that invited us.
 
-Rules of this module: the CPO calls our server back meanwhile, so that server has to run on the same store; no token is
+Rules of this module: the CPO calls our server back meanwhile, so that server must run on the same store; no token is
 printed; an invitation is what ``simulate-cpo --invitation`` writes and ``invite --json`` prints.
 """
 

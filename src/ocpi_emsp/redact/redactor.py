@@ -60,7 +60,7 @@ class Redactor:
         self._keep = frozenset(keep)
         self.unknown_names: dict[str, None] = {}
         """Names of members that OCPI does not know, which stay since they read as names that a program has; at most
-        1,000. One that identifies has to be replaced by hand."""
+        1,000. One that identifies must be replaced by hand."""
 
     def document(self, data: bytes) -> bytes:
         """Return a payload, JSON or not, without identifying data; UTF-8 keeps its number of bytes."""

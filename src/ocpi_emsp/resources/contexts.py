@@ -112,7 +112,7 @@ class Contexts:
         return Waiting(self, self.setup.wake_ups, self.mode, partial(self.require_free_loop, "waiting for a command"))
 
     def require_free_loop(self, what: str) -> None:
-        """Raise RuntimeError if a blocking call would wait for a request that its own event loop has to answer."""
+        """Raise RuntimeError if a blocking call would wait for a request that its own event loop must answer."""
         if self.mode == "async" or not self.setup.loops:
             return
         import asyncio

@@ -51,7 +51,7 @@ class Parties(Resource):
     ) -> Invitation:
         """Create a token A for a CPO that will register with us; an earlier one of the same CPO stops working.
 
-        ``required_modules`` are those that it has to offer (default: the eMSP's own). With ``absent_as_null`` it gets
+        ``required_modules`` are those that it must offer (default: the eMSP's own). With ``absent_as_null`` it gets
         null for absent members; it gets ``extensions`` in our credentials (docs/how-to/extensions.md), and ``headers``
         with each call. Its endpoints may be on ``hosts`` beside that of its versions URL. All of these become part of
         its profile. The token works for the time ``expires`` (default: ``CredentialLimits.invitation_lifetime``), and
@@ -78,8 +78,8 @@ class Parties(Resource):
     ) -> Party:
         """Run the credentials handshake with the CPO that gave us ``token_a``.
 
-        The CPO calls our server back meanwhile, so the server has to be running. ``required_modules`` are those that
-        the CPO has to offer (default: the eMSP's own). With ``absent_as_null`` it gets null for absent members; it gets
+        The CPO calls our server back meanwhile, so the server must be running. ``required_modules`` are those that
+        the CPO must offer (default: the eMSP's own). With ``absent_as_null`` it gets null for absent members; it gets
         ``extensions`` in our credentials (docs/how-to/extensions.md), and ``headers`` with each call. Its endpoints may
         be on ``hosts`` beside that of ``versions_url``. All of these become part of its profile. Raises
         UnsupportedVersion, MissingEndpoints, CannotUseApi, PartnerError; AlreadyRegistered if it names a party that is

@@ -95,7 +95,7 @@ class Tokens(Resource):
         return Items(read, after=after, limit=limit)
 
     def waiting(self, *, limit: int | None = None, after: int = 0) -> Items[WaitingPush]:
-        """List the parties that our tokens still have to be pushed to, and why they lack them; oldest first."""
+        """List the parties that our tokens must still be pushed to, and why they lack them; oldest first."""
         from ocpi_emsp.flows.tokens.push import fan_out
 
         return Items(partial(fan_out.waiting_pushes, self._contexts()), after=after, limit=limit)

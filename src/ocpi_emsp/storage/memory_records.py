@@ -346,9 +346,7 @@ class Records:
         return found if query.by_start is not None else sorted(found, key=_by_sequence)
 
     def _listed(self, query: Query) -> Page:
-        """Return a page in the order of the sequence: from a place if nothing has to be filtered, otherwise by a
-        window.
-        """
+        """Return a page in the order of the sequence: from a place if there is no filter, otherwise by a window."""
         owner = _owner(query)
         rows = self._of_all() if owner is None else self._owners.get(owner)
         if rows is None:

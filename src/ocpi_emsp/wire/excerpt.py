@@ -6,7 +6,7 @@ Rules of this module (docs/spec-choices.md row 13):
 - JSON in which they are nested too deeply is shown unchanged;
 - of HTML, the text of the title or the body is used; anything else is shown unchanged;
 - data that identifies a driver is left out, and truncated JSON gives no text;
-- the result is one bounded line, with unprintable characters escaped. The caller has to hide its secrets.
+- the result is one bounded line, with unprintable characters escaped. The caller must hide its secrets.
 """
 
 from __future__ import annotations

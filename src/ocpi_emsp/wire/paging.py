@@ -5,7 +5,7 @@ Rules of this module (transport_and_format.md, pagination):
 - a limit over the cap is reduced and X-Limit says so; an unreadable parameter is a finding (2001);
 - the next link retains the filters of the request;
 - our own next link also names the last object of the page (``after``): the next page neither skips nor repeats one,
-  whatever changed meanwhile. It carries the total (``total``), so that not every page has to count: it is not signed,
+  whatever changed meanwhile. It carries the total (``total``), so later pages need not count again: it is not signed,
   since a partner that changes it only misleads itself. Requests by offset are supported as well.
 """
 

@@ -23,9 +23,9 @@ from ocpi_emsp.codec import dump
 from ocpi_emsp.transports.library import http, http_errors
 
 START_SECONDS = 20.0
-"""Seconds until a CPO has to listen; a loaded machine needs a few."""
+"""Seconds until a CPO must listen; a loaded machine needs a few."""
 END_SECONDS = 3.0
-"""Seconds until a CPO has to end before it is killed."""
+"""Seconds until a CPO must end before it is killed."""
 
 
 class Misbehaved(Exception):

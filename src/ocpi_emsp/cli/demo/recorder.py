@@ -17,7 +17,7 @@ from ocpi_emsp.transports.library import http
 E = TypeVar("E", bound=Event)
 
 CALL_SECONDS = 5.0
-"""Seconds in which a partner on this machine has to answer."""
+"""Seconds in which a partner on this machine must answer."""
 
 
 @frozen

@@ -63,7 +63,7 @@ class WorkerSettings:
     relay_every: int = field(default=5, validator=_seconds_of_a_minute)
     """Seconds between two checks for events to relay, a divisor of 60: a broker behind a worker needs no less."""
     fan_out_every: int = field(default=5, validator=_seconds_of_a_minute)
-    """Seconds between two checks for parties that changed tokens have to be pushed to, a divisor of 60."""
+    """Seconds between two checks for parties that changed tokens must be pushed to, a divisor of 60."""
     expire_every: int = field(default=5, validator=_seconds_of_a_minute)
     """Seconds between two checks for deadlines that passed, a divisor of 60: they are minutes long."""
     audit_every: int = field(default=5, validator=_seconds_of_a_minute)

@@ -3,7 +3,7 @@
 Rules of this module:
 - names are those of the specification (mod_cdrs.md 3.1, mod_sessions.md 3.1); a number is the exact Decimal of its
   document, and a missing value is None, never 0;
-- only the compared values of a document are held: a period of a large party has to fit into memory;
+- only the compared values of a document are held: a period of a large party must fit into memory;
 - a list holds a bounded number of items and counts the rest.
 """
 

@@ -1,4 +1,4 @@
-"""The compared values of CDRs and sessions: few of each, since a period of a large party has to fit into memory."""
+"""The compared values of CDRs and sessions: few of each, since a period of a large party must fit into memory."""
 
 from __future__ import annotations
 

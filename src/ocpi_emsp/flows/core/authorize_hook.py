@@ -233,7 +233,7 @@ def sendable_by_token(
 ) -> tuple[AuthorizationInfo, bytes]:
     """Return what :func:`sendable` makes of :func:`by_token`, if all ``references`` exist under the CPO's names.
 
-    The references name no connector, and each EVSE once, so nothing has to be cut or renamed.
+    The references name no connector, and each EVSE once, so nothing needs to be cut or renamed.
     """
     if not token.valid:
         blocked = AuthorizationInfo(allowed=Allowed.BLOCKED)

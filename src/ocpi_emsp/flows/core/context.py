@@ -55,7 +55,7 @@ class Appended:
     of_all: dict[str, int] = field(factory=dict)
     """Bytes of all parties, per topic."""
     due: set[tuple[str, Owner]] = field(factory=set)
-    """The parties whose oldest entries have to be checked."""
+    """The parties whose oldest entries must be checked."""
 
 
 @define

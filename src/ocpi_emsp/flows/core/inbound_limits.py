@@ -180,7 +180,7 @@ class Strangers:
         return None
 
     def begin_list(self, now: float) -> bool:
-        """Return True if the valid tokens may be listed again; then the caller has to do so."""
+        """Return True if the valid tokens may be listed again; then the caller must do so."""
         if self.listed_at is not None and 0 <= now - self.listed_at < self.rest:
             return False
         self.listed_at, self.rest = now, LIST_SECONDS
@@ -227,7 +227,7 @@ class InboundGate(Protocol):
         """See :meth:`Strangers.unnamed`."""
 
     def has_strangers(self) -> bool:
-        """False while no address has to be checked."""
+        """False while no address needs to be checked."""
 
     def enter(self, party: PartyId, now: float, limits: InboundLimits) -> int:
         """See :meth:`PartyUsage.enter`."""

@@ -35,7 +35,7 @@ class Known:
         self._answers: dict[Hashable, _Answer] = {}
 
     def find(self, question: Hashable) -> Any:
-        """Return the answer, or None if it has to be read."""
+        """Return the answer, or None if it must be read."""
         answer = self._answers.get(question)
         if answer is None or self._store is None:
             return None

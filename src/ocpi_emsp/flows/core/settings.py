@@ -141,7 +141,7 @@ class HttpLimits:
     max_objects_of_page: int = field(default=200_000, validator=_COUNT)
     """Objects of one received page: this many tariffs fill ``response_body``, and other objects are larger."""
     connect_timeout: float = field(default=10.0, validator=_SECONDS)
-    """Seconds in which a partner has to accept a connection: a slow network needs three."""
+    """Seconds in which a partner must accept a connection: a slow network needs three."""
     read_timeout: float = field(default=30.0, validator=_SECONDS)
     """Seconds between two reads of a partner's response: large pages are assembled before the first byte is sent."""
     total_timeout: float = field(default=300.0, validator=_SECONDS)

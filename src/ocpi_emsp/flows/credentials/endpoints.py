@@ -1,7 +1,7 @@
 """The endpoints that a partner lists, and which of them are used (version_information_endpoint.md).
 
 Rules of this module (docs/spec-choices.md):
-- each entry is read by itself; only the endpoints that we call have to be usable, others are skipped and noted;
+- each entry is read by itself; only the endpoints that we call must be usable, others are skipped and noted;
 - OCPI 2.2 lists a module twice, with a ``role``: SENDER for modules that we pull, RECEIVER for modules that we push;
 - the fragment of a URL (``#...``) is not part of a call: it is dropped, and noted;
 - of several URLs of a module the first usable one counts; a module with an endpoint in the party's profile needs none.
@@ -123,13 +123,13 @@ def select(context: Context, profile: Profile, places: Places, listed: Sequence[
 
 
 def _called(context: Context, profile: Profile) -> set[str]:
-    """Return the modules that we call, or that the partner has to offer."""
+    """Return the modules that we call, or that the partner must offer."""
     matrix = matrix_of(profile, context.matrix)
     return {route.module for route in OUTGOING if route.on(matrix)} | required_modules(context, profile)
 
 
 def required_modules(context: Context, profile: Profile) -> frozenset[str]:
-    """Return the modules that a partner has to offer: credentials, and those of its profile, or of the eMSP's
+    """Return the modules that a partner must offer: credentials, and those of its profile, or of the eMSP's
     settings.
     """
     wanted = context.required_modules if profile.required_modules is None else profile.required_modules

@@ -63,7 +63,7 @@ def merged(incoming: Incoming, stored: bytes, merge: Merge[T]) -> T:
 
 
 def merges_aside(flow: Callable[[Incoming], Awaitable[Response]]) -> Callable[[Incoming], Awaitable[Response]]:
-    """Return a flow that starts again if its merge has to be done aside."""
+    """Return a flow that starts again if its merge must be done aside."""
 
     @wraps(flow)
     async def whole(incoming: Incoming) -> Response:

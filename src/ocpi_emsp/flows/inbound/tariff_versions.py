@@ -8,7 +8,7 @@ Rules of this module (docs/spec-choices.md, when a price begins to hold):
   a PUT writes one record more if the content changed, and none if it did not;
 - beyond a number of versions, or of bytes of a party, the oldest are deleted; versions never cause a rejection;
 - versions of one tariff never overlap, so an index finds the one of a moment, however many there are;
-- the tariff has to be read by its key before: that locks its versions, too.
+- the tariff must be read by its key before: that locks its versions, too.
 """
 
 from __future__ import annotations

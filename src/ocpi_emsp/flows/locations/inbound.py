@@ -125,7 +125,7 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
 async def _store_apart(
     incoming: Incoming, tx: Transaction, old: Record | None, stored: Sequence[Record]
 ) -> Stored | None:
-    """Store a pulled location that is new or equal to the stored one; return None if it has to be read like a push."""
+    """Store a pulled location that is new or equal to the stored one; return None if it must be read like a push."""
     apart = apart_of(incoming)
     if apart is None:
         return None

@@ -39,7 +39,7 @@ def name_older(incoming: Incoming, received: Record, stands: Record, pointer: st
 
 
 def counts_older(incoming: Incoming) -> bool:
-    """Count an EVSE that is older than the stored one, if its words are not read; return False if it has to be
+    """Count an EVSE that is older than the stored one, if its words are not read; return False if it must be
     named.
     """
     return incoming.counts_only(_OLDER, Evse.clause)

@@ -4,7 +4,7 @@ Rules of this module:
 - what the strict lane accepts is taken apart as bytes; any other location is read as a whole, with every finding;
 - an EVSE whose bytes are already stored is not read again;
 - an EVSE that differs from the stored one only in its status and an older time is checked, and the stored one stays: a
-  record of the received one is only created if it has to be examined again.
+  record of the received one is only created if it must be examined again.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from ocpi_emsp.ports import Record, Transaction
 
 
 async def store_whole(incoming: Incoming, tx: Transaction, old: Record | None) -> Stored | None:
-    """Store a pulled location that is new or equal to the stored one; return None if it has to be taken apart."""
+    """Store a pulled location that is new or equal to the stored one; return None if it must be taken apart."""
     document = incoming.request.body
     if not is_read_strictly(incoming) or not may_be_whole(document):
         return None

@@ -2,7 +2,7 @@
 
 Rules of this module (credentials.md; docs/spec-choices.md rows 1, 10, 17, 19):
 - a token that is only compared is stored as its SHA-256; the token that we present is part of the party's document,
-  which a durable store has to encrypt (see SqlStore);
+  which a durable store must encrypt (see SqlStore);
 - a replaced token works until the new one is first used, or the grace time ends;
 - a party is identified by country_code and party_id, compared case-insensitively;
 - a writing transaction reads the party before its tokens, so concurrent transactions lock in the same order.
@@ -143,7 +143,7 @@ class Profile:
     cdr_id_is_session_id: bool = False
     """A CDR has the id of its session: equal ids match, whatever else differs."""
     required_modules: tuple[str, ...] | None = None
-    """The modules that it has to offer beside credentials; None for the eMSP's own setting."""
+    """The modules that it must offer beside credentials; None for the eMSP's own setting."""
     push_tokens: bool = True
     """Our tokens are pushed to it."""
     authorization_ids: bool = False

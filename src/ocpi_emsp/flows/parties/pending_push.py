@@ -1,4 +1,4 @@
-"""Push requests: one journal entry for each party that our tokens have to be pushed to, written with the change.
+"""Push requests: one journal entry for each party that our tokens must be pushed to, written with the change.
 
 Rules of this module:
 - an entry records that something changed, not what: the push determines that, so a thousand changes are one entry;

@@ -1,4 +1,4 @@
-"""Resync requests: what the next sync has to pull because its push was lost.
+"""Resync requests: what the next sync must pull because its push was lost.
 
 Rules of this module (transport_and_format.md, offline behaviour: lost objects are pulled; docs/spec-choices.md row 15):
 - a request is for one object or, with an empty id, for all changes of the module since the moment of the request;
@@ -41,7 +41,7 @@ async def request_resync(
     now: datetime,
     of: tuple[str, str] | None = None,
 ) -> None:
-    """Record that an object or, with an empty id, a window of the module, has to be pulled from a party.
+    """Record that an object or, with an empty id, a window of the module, must be pulled from a party.
 
     ``of`` is the object's owner, if that is another party behind the party's connection.
     """
@@ -58,7 +58,7 @@ async def request_resync(
 
 
 async def resync_requests(tx: Transaction, owner: Owner, module: str) -> Sequence[ResyncRequest]:
-    """Return what has to be pulled of a party's module."""
+    """Return what must be pulled of a party's module."""
     entries = await tx.entries(RESYNC, owner=owner, limit=MOST + len(PULLED))
     return [
         ResyncRequest(entry_id=entry.id, module=entry.name, id=entry.details["id"], at=entry.at, of=_of(entry, owner))

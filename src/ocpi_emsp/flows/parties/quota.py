@@ -55,7 +55,7 @@ def quota_of(context: Context, party: Party) -> Usage:
 
 
 def fits(context: Context, party: Party, grown: Growth, count: int, size: int) -> bool:
-    """Count what is about to be stored; return False if :func:`require_room` has to check, which is rare."""
+    """Count what is about to be stored; return False if :func:`require_room` must check, which is rare."""
     usage = context.usages.get(party.owner)
     if usage is None or usage.profile is not party.profile:
         return False

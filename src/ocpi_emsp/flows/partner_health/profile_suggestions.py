@@ -46,7 +46,7 @@ class Suggestion:
     name: str
     """The name of the field."""
     value: Any
-    """The value to set; None for a question that people have to answer."""
+    """The value to set; None for a question that people must answer."""
     why: str
     evidence: int
     """How often it was seen."""

@@ -70,7 +70,7 @@ def _warn_of_proxy() -> None:
 
 
 def enter(context: Context, party: Party, now: float) -> InboundLimits:
-    """Take a slot for a request of the party, which has to be left; return its limits. Raises TooManyRequests."""
+    """Take a slot for a request of the party, which must be left; return its limits. Raises TooManyRequests."""
     limits = limits_of(party.profile, context.limits.inbound)
     ended = context.inbound.enter(party.owner, now, limits)
     if ended:

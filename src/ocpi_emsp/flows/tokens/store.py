@@ -130,7 +130,7 @@ async def failed_tokens(
 ) -> list[FailedToken]:
     """Return the tokens whose last push to a party failed, or was cut off; oldest first. Raises NotRegistered."""
     party = await load_party(context, country_code, party_id, state=PartyState.REGISTERED)
-    since = await look_from(context, party)  # every token that still has to be tried was written since then
+    since = await look_from(context, party)  # every token that must still be tried was written since then
     read = reader(context, Kind.PUSHED, (party.country_code, party.party_id), received_from=since)
     found = list[FailedToken]()
     while len(found) < limit and (records := await read(_BATCH, after)):

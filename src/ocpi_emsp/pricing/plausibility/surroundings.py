@@ -69,7 +69,7 @@ class Amounts:
 
 @frozen(kw_only=True)
 class KnownPlace:
-    """Whether the party has the place; None if unknown."""
+    """The parts of a place that the party has; None for a part that is unknown."""
 
     location: bool | None = None
     evse: bool | None = None

@@ -22,13 +22,13 @@ def seconds(start: datetime, end: datetime) -> Decimal:
 
 
 def above(one: Decimal, other: Decimal, by: Decimal = Decimal(0)) -> bool:
-    """Whether ``one`` is greater than ``other`` by more than ``by``."""
+    """Return True if ``one`` is greater than ``other`` by more than ``by``."""
     with localcontext(ANY):
         return one - other > by
 
 
 def differ(one: Decimal, other: Decimal, by: Decimal) -> bool:
-    """Whether the two are further apart than ``by``."""
+    """Return True if the two are further apart than ``by``."""
     return above(one, other, by) or above(other, one, by)
 
 

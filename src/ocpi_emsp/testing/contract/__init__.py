@@ -15,9 +15,9 @@ Rules of this package:
 - a store is only used through its port: no test depends on how it stores a record;
 - nothing sleeps; a wait for another thread is a wait for an event, with a timeout.
 
-A store that announces (:class:`ocpi_emsp.ports.Announcing`) also has to pass :class:`AnnouncingContract`; its fixture
+A store that announces (:class:`ocpi_emsp.ports.Announcing`) must also pass :class:`AnnouncingContract`; its fixture
 ``other`` returns a second store object on the same data. A store that watches parties
-(:class:`ocpi_emsp.ports.PartyWatching`) also has to pass :class:`PartyWatchContract`.
+(:class:`ocpi_emsp.ports.PartyWatching`) must also pass :class:`PartyWatchContract`.
 
 A store with two drivers is tested twice, with ``mode = "sync"`` and ``mode = "async"``; one whose driver is bound to an
 event loop sets ``one_loop = True``: then a whole test runs in one loop, in its own thread, and the fixture uses

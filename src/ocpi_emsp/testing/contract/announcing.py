@@ -161,7 +161,7 @@ class AnnouncingContract(ContractTools):
 
 
 def announcing(store: AnyStore) -> Announcing:
-    """Return the store, which has to announce."""
+    """Return the store, which must announce."""
     assert isinstance(store, Announcing)
     return store
 

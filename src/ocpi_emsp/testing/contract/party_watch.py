@@ -139,6 +139,6 @@ class PartyWatchContract(ContractTools):
 
 
 def watching(store: AnyStore) -> PartyWatching:
-    """Return the store, which has to watch parties."""
+    """Return the store, which must watch parties."""
     assert isinstance(store, PartyWatching)
     return store

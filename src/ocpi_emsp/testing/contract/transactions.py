@@ -83,7 +83,7 @@ class TransactionRules(ContractTools):
                 await tx.put(token(f"new {number}"))
                 await tx.put(evse(f"new {number}"))
                 await tx.append(entry(f"new {number}", key=evse(f"new {number}").key))
-                if number == 25:  # read in between: a store that buffers writes has to write now
+                if number == 25:  # read in between: a store that buffers writes must write now
                     assert (await tx.page(Query(kind=Kind.TOKEN))).total == 28
                     assert len(await tx.children(LOCATION)) == 27
             await self._change_everything(tx)
@@ -309,7 +309,7 @@ class TransactionRules(ContractTools):
             await tx.put(session("never"))
             await tx.append(entry("never"))
             written.set()
-            await self.pause(ended)  # a reader that has to wait for this transaction ends after it
+            await self.pause(ended)  # a reader that must wait for this transaction ends after it
             raise Undo
 
         def writer() -> None:

@@ -151,7 +151,7 @@ class Collection:
         self._matches.clear()
 
     def _find(self, date_from: datetime | None, date_to: datetime | None) -> Sequence[int]:
-        """Return matching generated documents: they are ordered by last_updated, so not all have to be examined."""
+        """Return matching generated documents: they are ordered by last_updated, so not all need to be examined."""
         everything = range(self._generator.count)
         first = 0 if date_from is None else bisect_left(everything, date_from, key=self._generator.last_updated)
         end = len(everything)

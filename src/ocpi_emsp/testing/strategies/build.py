@@ -1,7 +1,7 @@
 """From a model's annotations to models: the engine of :func:`ocpi_emsp.testing.strategies.from_model`.
 
 Rules of this module:
-- every field is drawn by its annotation; if fields have to agree, the model has a *plan* (the strategies of some of its
+- every field is drawn by its annotation; if fields must agree, the model has a *plan* (the strategies of some of its
   fields, after something common was drawn) and a *finish* (changes that follow from the drawn values);
 - the caller's values are used unchanged, even if they break a semantic rule;
 - optional fields are absent first, lists are short: shrinking ends there;
@@ -27,7 +27,7 @@ Members: TypeAlias = dict[str, Any]
 Given: TypeAlias = Mapping[str, Any]
 """The fields that the caller fixed."""
 Strategies: TypeAlias = Mapping[str, Any]
-"""A strategy, or the value itself, for each field that has to agree."""
+"""A strategy, or the value itself, for each field that must agree."""
 Plan: TypeAlias = "Callable[[Builder, st.DrawFn, Given], Strategies]"
 Finish: TypeAlias = Callable[[Members], None]
 """Changes members in place so that they agree."""

@@ -351,8 +351,7 @@ class _Push:
         return ""
 
     async def _prepare(self, key: Key) -> _Job | None:
-        """Return what to send of a token, which is read again since its page is a while old; None if nothing has to be
-        sent.
+        """Return what to send of a token, which is read again since its page is a while old; None for nothing.
 
         The party is read again, too: its token may have been rotated. Raises InvalidObject, NotJson, NotRegistered.
         """

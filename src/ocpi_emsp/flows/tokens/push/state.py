@@ -92,7 +92,7 @@ def _checkpoint_key(party: Party) -> Key:
 
 
 async def look_from(context: Context, party: Party) -> datetime | None:
-    """Return the time since which stored tokens have to be examined; None: all of them."""
+    """Return the time since which stored tokens must be examined; None: all of them."""
     record = await find(context, _checkpoint_key(party))
     try:
         last = msgspec.json.decode(record.document, type=_Checkpoint).at if record else None
