@@ -143,7 +143,7 @@ def cpos() -> Iterator[Server]:
 
 @pytest.fixture
 def store(sqlite_with_schema: Path) -> Iterator[SqlStore]:
-    """An empty database in a file."""
+    """An empty database in a file; it is closed after the server, which may still answer the CPO."""
     opened = SqlStore(f"sqlite:///{sqlite_with_schema}")
     yield opened
     opened.close()
@@ -154,9 +154,9 @@ def store(sqlite_with_schema: Path) -> Iterator[SqlStore]:
 def test_a_section_is_copied_and_works(
     how: Callable[..., None],
     section: str,
+    store: SqlStore,
     host: Host,
     cpos: Server,
-    store: SqlStore,
     sqlite_with_schema: Path,
     tmp_path: Path,
     command: Command,
