@@ -62,7 +62,7 @@ KINDS = {
 
 _PLURALS = {"evses": "EVSEs", "cdrs": "CDRs"}
 _SINGULARS = {Kind.EVSE: "EVSE", Kind.CDR: "CDR"}
-"""What is not written as its command, or its kind, is."""
+"""Names that differ from those of the command, or of the kind."""
 
 
 def run(arguments: Arguments) -> int:

@@ -12,7 +12,7 @@ from ocpi_emsp.errors import NotRegistered
 def run(arguments: Arguments) -> int:
     """Print the report and return 0, whatever it says, since it is the result.
 
-    Raises NotRegistered for an unknown party of which nothing is stored.
+    Raises NotRegistered for an unknown party without stored documents.
     """
     with opened(arguments) as store:
         emsp = emsp_of_nobody(store)

@@ -107,7 +107,7 @@ def warn_of_readers(store: SqlStore) -> None:
 
 
 def require_usable_key() -> None:
-    """Raise Usage for a key of the environment that is none, before a server needs it."""
+    """Raise Usage for an invalid key in the environment, before a server needs it."""
     output.require("sqlalchemy", "sql")
     from ocpi_emsp.storage import secrets
 

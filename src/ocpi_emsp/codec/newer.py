@@ -153,7 +153,7 @@ def _session(document: Any, names: _Names) -> Read:
 
 
 def _of_ids(location_id: Any, evse_uid: Any, connector_id: Any) -> Made:
-    """Build the copy of a location of which only the ids are known."""
+    """Build the location copy from the ids alone."""
     connectors = [Made(id=connector_id)] if connector_id is not None else []
     evses = [Made(uid=evse_uid, connectors=connectors)] if evse_uid is not None else []
     return Made(id=location_id, evses=evses)

@@ -1,4 +1,4 @@
-"""Duplicates within one document, of which only one can be stored.
+"""Duplicates within one document: only one of them can be stored.
 
 Rules of this module (docs/spec-choices.md row 22):
 - the last updated one counts, of several with the same time the last; the response, or the notes of a sync, report it;
@@ -136,7 +136,7 @@ def _identity(item: msgspec.Raw, key: str, pointer: str, clause: str) -> str:
 
 
 def _contradicted(found: Sequence[msgspec.Raw], places: Sequence[int]) -> list[int]:
-    """Return the indices of items with the same id of which a later item changes a member to another value."""
+    """Of items with the same id, return the indices of those with a member that a later item changes."""
     lost, later = list[int](), dict[str, set[bytes]]()
     for at in reversed(places):
         said = {name: bytes(value) for name, value in members(found[at]).items()}

@@ -50,7 +50,7 @@ class Apart:
         return location if location is not None and location.last_updated <= old.last_updated else None
 
     def pushed(self, incoming: Incoming) -> Pushed | None:
-        """Return it as a location of which nothing is stored; None if it is not accepted."""
+        """Return it as a new location, with nothing stored yet; None if it is not accepted."""
         location = read_struct(Location, self.shell)
         read = read_struct(_EVSES, self.listed) if self.evses else ()
         if location is None or read is None:

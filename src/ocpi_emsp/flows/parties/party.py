@@ -63,7 +63,7 @@ class IssuedToken:
     it ends no other token, and does not expire.
     """
     registered_at: DateTime | None = None
-    """When the party registered with it: from then on token_a.py decides what it opens."""
+    """When the party registered with it; from then on token_a.py decides which requests it allows."""
 
 
 @frozen(kw_only=True)

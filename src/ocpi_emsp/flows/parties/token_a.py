@@ -1,8 +1,8 @@
-"""What a token A opens, and for how long.
+"""Which requests a token A allows, and for how long.
 
 Rules of this module (credentials.md 3; docs/spec-choices.md row 19, docs/how-to/credentials.md):
-- the token of an invitation opens the versions and the POST, until it expires;
-- once a party registered with it, it only opens the GET of our credentials, within the grace time and until the new
+- the token of an invitation allows the versions and the POST, until it expires;
+- once a party registered with it, it only allows the GET of our credentials, within the grace time and until the new
   token is used: for a party that lost the response to its POST. The GET returns another token, which works.
 """
 
