@@ -108,6 +108,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "_typeshed": ("adapters.wsgi",),
     "anyio": (
         "_bridge",
+        "storage.sql.on_loop",
         "_hooks",
         "_pieces",
         "_batches",
@@ -132,7 +133,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "httpcore": (),
     "opentelemetry": ("contrib.otel",),
     "procrastinate": ("contrib.procrastinate", "cli.worker"),
-    "psycopg": ("contrib.procrastinate", "cli.worker"),
+    "psycopg": ("storage.sql.direct", "storage.sql.awaiting", "contrib.procrastinate", "cli.worker"),
     "asgiref": ("contrib.django",),
     "django": ("contrib.django", "testing.local_cpo.django"),
     "cryptography": ("storage.secrets",),

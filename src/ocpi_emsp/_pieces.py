@@ -5,9 +5,9 @@ Rules of this module:
   the calls too, can run where a store may block; the rest of a flow, and every hook, runs on the event loop;
 - a flow is stepped by :func:`driven`, which a transaction asks for its piece at its begin, and for the way back at its
   end; where nobody steps it so, each call of a transaction goes its own way;
+- a flow says whether its transactions are brief: a store may run those on the event loop (storage/sql/on_loop.py);
 - not used: a thread for each call of the store, which took a dozen changes of thread for a request and left half of the
-  requests per second. SQLAlchemy's bridge takes a third more of the processor for a call than threads, so a store of a
-  URL has the blocking driver in threads, on PostgreSQL too;
+  requests per second;
 - a piece that has begun is done, also where its caller is cancelled: the cancellation comes after its commit or its
   rollback, and no transaction stays open.
 """
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
 from contextvars import copy_context
@@ -45,8 +45,8 @@ Step: TypeAlias = Callable[[Manager], None]
 class Piece(Protocol):
     """Where a transaction may block."""
 
-    async def run(self, step: Step) -> None:
-        """Call ``step`` there."""
+    async def run(self, step: Step, *, briefly: bool) -> None:
+        """Call ``step`` there; ``briefly`` where it computes little, so that it may be done on the event loop."""
 
     def apart(self) -> AbstractAsyncContextManager[LiftedTransaction]:
         """The transaction for a flow that is not driven: each call goes there on its own."""
@@ -97,6 +97,7 @@ class _Here(threading.local):
 
 _here: Final = _Here()
 _LEAVE: Final = object()
+_AT_LENGTH: Final = object()
 
 
 def _task() -> asyncio.Task[Any] | None:
@@ -120,19 +121,20 @@ class _Ask:
 
 
 class driven(Generic[T]):  # noqa: N801 # it is awaited like the call of a function
-    """Awaits a flow, its transactions in pieces."""
+    """Awaits a flow, its transactions in pieces; ``briefly`` says that they compute little (:meth:`Piece.run`)."""
 
-    __slots__ = ("_flow",)
+    __slots__ = ("_briefly", "_flow")
 
-    def __init__(self, flow: Coroutine[Any, Any, T]) -> None:
+    def __init__(self, flow: Coroutine[Any, Any, T], *, briefly: bool = False) -> None:
         self._flow = flow
+        self._briefly = briefly
 
     def __await__(self) -> Generator[Any, Any, T]:
-        flow, here = self._flow, _here
+        flow, here, task = self._flow, _here, _task()
         act: Callable[[Any], Any] = flow.send
         given: Any = None
         while True:
-            outer, here.steps = here.steps, _task()
+            outer, here.steps = here.steps, task
             try:
                 asked = act(given)
             except StopIteration as end:
@@ -142,8 +144,10 @@ class driven(Generic[T]):  # noqa: N801 # it is awaited like the call of a funct
                 here.steps = outer
             try:
                 if type(asked) is PieceTransaction:
-                    yield from asked.piece.run(partial(asked.go_on, flow)).__await__()
+                    yield from asked.piece.run(partial(asked.go_on, flow), briefly=self._briefly).__await__()
                     given = None
+                elif asked is _AT_LENGTH:
+                    given, self._briefly = None, False
                 else:
                     given = yield asked
                 act = flow.send
@@ -167,6 +171,21 @@ async def driven_items(source: AsyncIterator[T]) -> AsyncIterator[T]:
     finally:
         if isinstance(source, AsyncGenerator):
             await driven(source.aclose())
+
+
+@frozen
+class Aside:
+    """Calls what takes long elsewhere. The flow that asks has something large, so the transactions that it opens from
+    then on are not brief."""
+
+    elsewhere: Callable[..., Awaitable[Any]]
+
+    async def __call__(self, function: Callable[..., T], *args: Any) -> T:
+        """Call it there."""
+        if _here.steps is not None and _here.steps is _task():
+            await _Ask(_AT_LENGTH)
+        result: T = await self.elsewhere(function, *args)
+        return result
 
 
 # --- worker threads ---------------------------------------------------------------------------------------------------
@@ -218,7 +237,7 @@ class InThread:
     read_only: bool
     workers: Workers = WORKERS
 
-    async def run(self, step: Step) -> None:
+    async def run(self, step: Step, *, briefly: bool = False) -> None:  # noqa: ARG002 # a thread may take long
         await _in_worker(self.workers, step, self.store.blocking_transaction(read_only=self.read_only))
 
     def apart(self) -> AbstractAsyncContextManager[LiftedTransaction]:

@@ -12,7 +12,7 @@ import anyio
 import psycopg
 import pytest
 from attrs import evolve
-from sqlalchemy import Integer, cast, create_engine, event, select
+from sqlalchemy import Integer, cast, create_engine, select
 from sqlalchemy.exc import OperationalError
 
 from flows.support import at, offline_emsp
@@ -199,17 +199,18 @@ def got(store: SqlStore) -> Party | None:
     return run(work())
 
 
-def test_a_url_may_switch_prepared_statements_off() -> None:
+def test_a_url_may_switch_prepared_statements_off(monkeypatch: pytest.MonkeyPatch) -> None:
     base = "postgresql+psycopg://emsp@db/emsp"
     for query, wanted in (("", {}), ("?prepare_threshold=none", {"prepare_threshold": None})):
         engine = blocking_engine(usable_url(base + query), 30.0)
         given: dict[str, Any] = {}
 
-        @event.listens_for(engine, "do_connect")
-        def note(_: object, __: object, ___: object, arguments: dict[str, Any], given: dict[str, Any] = given) -> None:
+        def note(*_: object, given: dict[str, Any] = given, **arguments: Any) -> None:
             given.update(arguments)
             raise psycopg.OperationalError("not called")
 
+        monkeypatch.setattr(psycopg.Connection, "connect", note)
+        monkeypatch.setattr(psycopg, "connect", note)
         with pytest.raises(OperationalError, match="not called"):
             engine.connect()
         assert {name: value for name, value in given.items() if name == "prepare_threshold"} == wanted

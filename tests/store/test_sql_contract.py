@@ -1,10 +1,15 @@
 """The contract of every store, on SQLite and PostgreSQL, in both modes."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
+import anyio.to_thread
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.util import await_only
+from sqlalchemy.util.concurrency import in_greenlet
 
 from ocpi_emsp.ports import Announcing, AnyStore
 from ocpi_emsp.storage import SqlStore
@@ -67,6 +72,25 @@ class TestPostgres(StoreContract):
     @pytest.fixture
     def store(self, postgres_store: SqlStore) -> SqlStore:
         return postgres_store
+
+
+class OnOneLoop(OnPostgres):
+    """Psycopg; brief transactions are on the event loop itself."""
+
+    mode = "async"
+    one_loop = True
+    brief = True
+
+    async def pause(self, event: threading.Event) -> None:
+        """A flow suspends nowhere in a transaction; what it calls there may, as a statement does."""
+        if in_greenlet():
+            await_only(anyio.to_thread.run_sync(event.wait, self.pause_seconds))
+        else:
+            await super().pause(event)
+
+
+class TestPostgresOnTheLoop(OnOneLoop, StoreContract):
+    pass
 
 
 class TestAsyncEngine(OnAsyncEngine, StoreContract):
@@ -141,6 +165,10 @@ class TestPostgresUnderLoad(OnPostgres, ConcurrencyContract):
 class TestPostgresInThreadsUnderLoad(OnPostgres, ConcurrencyContract):
     mode = "async"
     one_loop = True
+    patches = 1000
+
+
+class TestPostgresOnTheLoopUnderLoad(OnOneLoop, ConcurrencyContract):
     patches = 1000
 
 

@@ -13,7 +13,7 @@ from ocpi_emsp._bridge import in_thread, lift_store
 from ocpi_emsp.errors import InvalidObject, StoreFailed
 from ocpi_emsp.ports import Kind, Record, Store, Transaction, prefetch
 from ocpi_emsp.storage import SqlStore
-from ocpi_emsp.storage.sql import piped, transaction
+from ocpi_emsp.storage.sql import piped, sending
 from ocpi_emsp.testing.contract import LOCATION, evse, record, session
 
 _SECOND = 1.0
@@ -120,5 +120,5 @@ def test_one_by_one_they_do_the_same(work_on: Callable[[Work], Any], monkeypatch
 
     at_once = work_on(work)
     assert [each is None for each in at_once] == [False, True, True, False, False, False]
-    monkeypatch.setattr(transaction, "may_pipe", lambda _: False)
+    monkeypatch.setattr(sending, "may_pipe", lambda _: False)
     assert work_on(work) == at_once

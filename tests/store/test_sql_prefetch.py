@@ -10,7 +10,7 @@ import pytest
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.ports import EVENT, DueQuery, Kind, Query
 from ocpi_emsp.storage import SqlStore
-from ocpi_emsp.storage.sql import piped, prepared, transaction
+from ocpi_emsp.storage.sql import piped, prepared, sending
 from ocpi_emsp.storage.sql.piped import Asked
 from ocpi_emsp.storage.sql.transaction import SqlTransaction
 from ocpi_emsp.testing.contract import BASE, LOCATION, entry, evse, record, session
@@ -41,7 +41,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return ask(connection, asked)
 
     monkeypatch.setattr(prepared, "_execute", counting)
-    monkeypatch.setattr(transaction, "ask", counting_all)
+    monkeypatch.setattr(sending, "ask", counting_all)
     return found
 
 

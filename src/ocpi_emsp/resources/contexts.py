@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from ocpi_emsp._command_waiter import Waiting
+    from ocpi_emsp._pieces import Aside
     from ocpi_emsp.check import Policy
     from ocpi_emsp.events import Event
     from ocpi_emsp.transports.httpx import AsyncClientFactory, ClientFactory
@@ -100,7 +101,7 @@ class Contexts:
         in_all = limits.concurrent_handshakes or CONCURRENT_HANDSHAKES[mode]
         self._handshakes = CountedHandshakes(limits.concurrent_handshakes_of_a_party, in_all)
         self._gate = make_gate(mode, setup.inbound)
-        self._aside = _bridge.BodyThreads(setup.limits.bodies.threads)
+        self._threads = _bridge.BodyThreads(setup.limits.bodies.threads)
         self._store: Store | None = None
         self._made: tuple[int, Context] | None = None
 
@@ -177,6 +178,11 @@ class Contexts:
                 self._store = store_in_pieces(self.setup.store)
         return self._store
 
+    def _in_threads(self) -> Aside:
+        from ocpi_emsp._pieces import Aside
+
+        return Aside(self._threads)
+
     def _make(self) -> Context:
         setup, is_sync = self.setup, self.mode == "sync"
         lift = _hooks.hook_for_sync if is_sync else _hooks.hook_for_async
@@ -214,7 +220,7 @@ class Contexts:
             usages=setup.usages,
             callers=setup.callers,
             registered=setup.registered,
-            aside=_bridge.in_place if is_sync else self._aside,
+            aside=_bridge.in_place if is_sync else self._in_threads(),
             begin=_beside.begin_in_thread if is_sync else _beside.begin_as_task,
         )
 

@@ -42,6 +42,6 @@ def aio_answering(contexts: Contexts) -> AioHandle:
     from ocpi_emsp._pieces import driven
 
     async def answer(request: Request, read: ReadBody | None = None) -> Response:
-        return await driven(dispatch(contexts(), request, read))
+        return await driven(dispatch(contexts(), request, read), briefly=True)
 
     return answer

@@ -151,7 +151,7 @@ class Case:
 
     def _answered(self, info: AuthorizationInfo) -> Entry:
         self.authorization_id = authorization_id_in(info) or ""
-        return self._entry(info.allowed, info.location.evse_uids if info.location else ())
+        return self._entry(info.allowed.value, info.location.evse_uids if info.location else ())
 
     def _entry(self, outcome: str, allowed: Iterable[str]) -> Entry:
         incoming, references = self.incoming, self.references

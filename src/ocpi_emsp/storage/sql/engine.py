@@ -21,6 +21,7 @@ from sqlalchemy import URL, Connection, Engine, StaticPool, Transaction, create_
 
 from ocpi_emsp.errors import CannotStore, StoreFailed
 from ocpi_emsp.findings import Finding, Severity
+from ocpi_emsp.storage.sql.on_loop import may_await
 from ocpi_emsp.storage.sql.prepared import say
 
 _BLOCKING = {"sqlite+aiosqlite": "sqlite"}
@@ -88,7 +89,15 @@ def blocking_engine(url: URL, timeout: float) -> Engine:
     return engine
 
 
+def may_prepare(engine: Engine) -> bool:
+    """Whether statements may be prepared on the connections of an engine of our own: on PostgreSQL, without a pool
+    that gives each transaction another connection."""
+    return engine.dialect.name == "postgresql" and prepare_threshold(engine.url) != {"prepare_threshold": None}
+
+
 def _prepare(engine: Engine) -> None:
+    if may_prepare(engine):
+        may_await(engine)
     if engine.dialect.name == "sqlite":
         if not is_in_memory(engine.url):
             event.listen(engine, "do_connect", _make_privately)

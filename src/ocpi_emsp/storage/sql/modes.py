@@ -1,4 +1,4 @@
-"""How a store serves hosts of either mode: in place, in worker threads, in SQLAlchemy's bridge.
+"""How a store serves hosts of either mode: in place, in worker threads, on the event loop, in SQLAlchemy's bridge.
 
 Rules of this module: a store has one blocking side and one for async hosts; both open the same transactions.
 """
@@ -13,11 +13,13 @@ from typing import Any, Protocol, TypeVar
 from attrs import frozen
 from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.util import greenlet_spawn
 
 from ocpi_emsp._batches import Batches
 from ocpi_emsp._bridge import LiftedTransaction, to_the_end
 from ocpi_emsp._pieces import READERS, InThread, PieceTransaction, Step
 from ocpi_emsp.errors import StoreFailed
+from ocpi_emsp.storage.sql.on_loop import LoopConnections
 from ocpi_emsp.storage.sql.repeatable import Purpose
 from ocpi_emsp.storage.sql.transaction import SqlTransaction
 
@@ -34,6 +36,8 @@ class Opening(Protocol):
     def _engine(self) -> Engine: ...
 
     def _batches_here(self) -> Batches: ...
+
+    def _connections_here(self) -> LoopConnections | None: ...
 
     def _async_connection(self) -> AbstractAsyncContextManager[tuple[AsyncConnection, bool]]: ...
 
@@ -81,7 +85,7 @@ class _SqlStoreFor:
 
 @frozen
 class AsyncSqlStore:
-    """For async hosts: in threads, which cost less than the bridge; in that where the connection is an async one."""
+    """For async hosts: on the loop what is brief, the rest in threads; in the bridge where the connection is async."""
 
     store: Opening
 
@@ -92,7 +96,9 @@ class AsyncSqlStore:
         if store._host.get() is None and store._engine.dialect.name == "sqlite":
             reading = InThread(BlockingSqlStore(store), read_only, READERS)
             return PieceTransaction(reading if read_only else _InBatch(store))
-        return PieceTransaction(InThread(BlockingSqlStore(store), read_only))
+        in_threads = InThread(BlockingSqlStore(store), read_only)
+        connections = store._connections_here()
+        return PieceTransaction(in_threads if connections is None else _OnLoop(in_threads, store, connections))
 
     def recording(self) -> PieceTransaction:
         """See :func:`ocpi_emsp.ports.recorder`."""
@@ -108,7 +114,10 @@ class AsyncSqlStore:
             return self.transaction()
         if store._native is not None:
             return PieceTransaction(_InGreenlet(store, read_only=False, purpose=purpose))
-        return PieceTransaction(InThread(_SqlStoreFor(store, purpose), read_only=False))
+        in_threads, connections = InThread(_SqlStoreFor(store, purpose), read_only=False), store._connections_here()
+        if connections is None or purpose == "repeatable":
+            return PieceTransaction(in_threads)
+        return PieceTransaction(_OnLoop(in_threads, store, connections, purpose))
 
 
 @frozen
@@ -117,11 +126,37 @@ class _InBatch:
 
     store: Opening
 
-    async def run(self, step: Step) -> None:
+    async def run(self, step: Step, *, briefly: bool) -> None:  # noqa: ARG002 # a batch ends with a long one
         await self.store._batches_here().run(step)
 
     def apart(self) -> AbstractAsyncContextManager[LiftedTransaction]:
         return InThread(BlockingSqlStore(self.store), read_only=False).apart()
+
+
+@frozen
+class _OnLoop:
+    """Brief transactions on the event loop (on_loop.py), longer ones in threads."""
+
+    in_threads: InThread
+    store: Opening
+    connections: LoopConnections
+    purpose: Purpose = "any"
+
+    async def run(self, step: Step, *, briefly: bool) -> None:
+        if not briefly:
+            await self.in_threads.run(step)
+            return
+        taken = await self.connections.take()
+        try:
+            await to_the_end(greenlet_spawn(self._begun, taken.connection, step))
+        finally:
+            self.connections.give(taken)
+
+    def _begun(self, connection: Connection, step: Step) -> None:
+        step(self.store._transaction(connection, read_only=self.in_threads.read_only, purpose=self.purpose))
+
+    def apart(self) -> AbstractAsyncContextManager[LiftedTransaction]:
+        return self.in_threads.apart()
 
 
 @frozen
@@ -132,7 +167,7 @@ class _InGreenlet:
     read_only: bool
     purpose: Purpose = "any"
 
-    async def run(self, step: Step) -> None:
+    async def run(self, step: Step, *, briefly: bool) -> None:  # noqa: ARG002 # the connections are the loop's
         async with self.store._async_connection() as (connection, joined):
             await to_the_end(connection.run_sync(self._begun, step, joined))
 

@@ -5,18 +5,20 @@ Rules of this module:
   one sees as it is then;
 - the first that fails is what is raised; those behind it are not executed;
 - a driver that has no pipeline, an older libpq, and a host that joined us in pipeline mode get them one by one;
-- it is for transactions of many records: a pipeline takes psycopg 40 us and the server 10 more than two statements of
-  one record, which is a third of them. To send BEGIN or COMMIT with a neighbour costs more than the statement: 70 us of
-  the client and 40 of the server, against a round trip.
+- in a thread it is for transactions of many records: a pipeline takes psycopg 40 us and the server 10 more than two
+  statements of one record, which is a third of them. To send BEGIN or COMMIT with a neighbour costs more than the
+  statement: 70 us of the client and 40 of the server, against a round trip. On an event loop direct.py costs nothing
+  of that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection
 from sqlalchemy.util import await_only
+from sqlalchemy.util.concurrency import in_greenlet
 
 from ocpi_emsp.storage.sql.prepared import PSYCOPG, Prepared, forget_if_lost, say
 
@@ -65,6 +67,31 @@ def ask(connection: Connection, asked: Sequence[Asked]) -> list[list[Any]]:
         raise first from None
     pairs = zip(asked, found, strict=True)
     return [rows if each.statement is None else each.statement.converted(rows) for each, rows in pairs]
+
+
+class Sender(Protocol):
+    """Sends statements over a connection, while an event loop waits: direct.py."""
+
+    def ask(self, asked: Sequence[Asked]) -> list[list[Any]] | None:
+        """The rows that each gives; None where psycopg has to execute them. Raises psycopg.Error."""
+
+
+def sender_of(connection: Connection) -> Sender | None:
+    """The sender of a connection that belongs to an event loop (on_loop.py), in a greenlet of that."""
+    found: Sender | None = getattr(connection.connection.driver_connection, "direct", None)
+    return found if found is not None and in_greenlet() else None  # a loop may have ended, and left it to the pool
+
+
+def ask_directly(sender: Sender, connection: Connection, asked: Sequence[Asked]) -> list[list[Any]]:
+    """Do as :func:`ask`, while an event loop waits."""
+    try:
+        found = sender.ask(asked)
+    except connection.dialect.loaded_dbapi.Error as error:
+        forget_if_lost(connection, error)
+        raise
+    if found is not None:
+        return found
+    return ask(connection, asked) if len(asked) > 1 else ask_one_by_one(connection, asked)
 
 
 def ask_one_by_one(connection: Connection, asked: Sequence[Asked]) -> list[list[Any]]:

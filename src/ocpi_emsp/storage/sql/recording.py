@@ -8,6 +8,7 @@ be a second transaction with a lock of its own, a usual one does both.
 from __future__ import annotations
 
 from ocpi_emsp.ports import Entry
+from ocpi_emsp.storage.sql.piped import Asked
 from ocpi_emsp.storage.sql.transaction import SqlTransaction
 from ocpi_emsp.storage.sql.values import entry_values
 
@@ -17,4 +18,4 @@ class RecordingTransaction(SqlTransaction):
 
     def append(self, entry: Entry) -> None:
         """Add to the journal; it is committed at once."""
-        self._do(self._journal(entry.topic).append.execute, entry_values(entry))
+        self._sending.ask([Asked.of(self._journal(entry.topic).append, entry_values(entry))])

@@ -43,11 +43,13 @@ from ocpi_emsp.storage.sql.engine import (
     is_in_memory,
     isolated,
     key_file,
+    may_prepare,
     translated,
     usable_url,
 )
 from ocpi_emsp.storage.sql.hosts import awaited_joinable, joinable
 from ocpi_emsp.storage.sql.modes import AsyncSqlStore, BlockingSqlStore
+from ocpi_emsp.storage.sql.on_loop import LoopConnections, OnLoops
 from ocpi_emsp.storage.sql.party_watch import party_watch
 from ocpi_emsp.storage.sql.prepared import PSYCOPG
 from ocpi_emsp.storage.sql.recording import RecordingTransaction
@@ -106,6 +108,8 @@ class SqlStore:
         self._writing = threading.Lock()
         self._checkpoints = checkpoints(engine, self._writing, is_ours=isinstance(url_or_engine, str | URL))
         self._batches = WeakKeyDictionary[asyncio.AbstractEventLoop, Batches]()
+        is_ours = isinstance(url_or_engine, str | URL)
+        self._on_loops = OnLoops(self._opened) if is_ours and may_prepare(engine) else None
         self._checked = False
         self._host: ContextVar[Connection | AsyncConnection | None] = ContextVar("host", default=None)
 
@@ -230,6 +234,8 @@ class SqlStore:
         """Close the connections; the next transaction opens new ones. Listeners are no longer notified."""
         self._parties.close()
         self._checkpoints.close()
+        if self._on_loops is not None:
+            self._on_loops.close()
         if self._announcements is not None:
             self._announcements.close()
         if self._blocking is not None:
@@ -260,6 +266,19 @@ class SqlStore:
                 yield tx
             if not read_only:
                 self._checkpoints.committed()
+
+    def _connections_here(self) -> LoopConnections | None:
+        return None if self._on_loops is None or self._host.get() is not None else self._on_loops.here()
+
+    def _opened(self) -> Connection:
+        with translated(self._engine):
+            connection = self._engine.connect()
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _batches_here(self) -> Batches:
         """Of the running event loop."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, FromClause, and_, bindparam, literal, select
+from sqlalchemy import Dialect, FromClause, and_, bindparam, literal, select
 
 from ocpi_emsp.ports import Key
+from ocpi_emsp.storage.sql.piped import Asked
 from ocpi_emsp.storage.sql.prepared import Prepared
 from ocpi_emsp.storage.sql.statements import ObjectStatements, record_columns
 from ocpi_emsp.storage.sql.tables import key_columns
@@ -41,12 +42,16 @@ class Together:
             self._ends.append(len(columns))
         self._statement = Prepared(select(*columns).select_from(found), dialect)
 
-    def rows(self, connection: Connection, keys: Sequence[Key]) -> list[Any]:
-        """The row of each key, or None."""
+    def asked(self, keys: Sequence[Key]) -> Asked:
+        """What finds these keys."""
         values: dict[str, Any] = {}
         for place, (each, key) in enumerate(zip(self._kinds, keys, strict=True)):
             values |= identity(each, key, f"k{place}_")
-        cells, start, rows = self._statement.rows(connection, values)[0], 0, list[Any]()
+        return Asked.of(self._statement, values)
+
+    def rows(self, found: Sequence[Any]) -> list[Any]:
+        """The row of each key, or None, of what the statement gave."""
+        cells, start, rows = found[0], 0, list[Any]()
         for each, end in zip(self._kinds, self._ends, strict=True):
             row = each.get.named(cells[start:end])
             rows.append(None if row.sequence is None else row)

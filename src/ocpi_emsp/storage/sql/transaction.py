@@ -4,8 +4,8 @@ Rules of this module:
 - what is read by its key, as a child, or from the journal is locked until the end; a key that has no record yet is
   locked, too (PostgreSQL: an advisory lock; SQLite has one writer at a time);
 - what is locked is not read again: it stands as it was found, or as it was put since (locked.py);
-- PostgreSQL: one that prefetched is piped (piped.py): BEGIN goes with what that asks for, and what is left at the end
-  with the COMMIT;
+- PostgreSQL: one that prefetched is piped (piped.py), and so is one on an event loop (direct.py): BEGIN goes with the
+  first that is asked for, and what is left at the end with the COMMIT;
 - writes are collected and sent kind by kind, a location before its EVSEs, when something is read that they may change,
   or at the end;
 - entries of the journal are collected, too; one that is all of a transaction needs no BEGIN and COMMIT around it;
@@ -17,8 +17,8 @@ Rules of this module:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -40,17 +40,16 @@ from ocpi_emsp.ports import (
 )
 from ocpi_emsp.storage.memory import owned
 from ocpi_emsp.storage.sql.bulk import may_copy
-from ocpi_emsp.storage.sql.engine import BEGIN, COMMIT, refused, translation
+from ocpi_emsp.storage.sql.engine import COMMIT, refused
 from ocpi_emsp.storage.sql.locked import Locked, location_of
-from ocpi_emsp.storage.sql.piped import Asked, ask, ask_one_by_one, may_pipe
+from ocpi_emsp.storage.sql.piped import Asked
 from ocpi_emsp.storage.sql.prefetching import LOCKED_FIRST, Prefetch
-from ocpi_emsp.storage.sql.prepared import Prepared, say
+from ocpi_emsp.storage.sql.prepared import Prepared
 from ocpi_emsp.storage.sql.rows import records, without_view, written
+from ocpi_emsp.storage.sql.sending import Sending
 from ocpi_emsp.storage.sql.shared import Shared
 from ocpi_emsp.storage.sql.statements import JournalStatements, ObjectStatements
 from ocpi_emsp.storage.sql.values import entry_of, entry_values, identity, key_of, key_text, page_values
-
-T = TypeVar("T")
 
 _ORDER = {kind: place for place, kind in enumerate(NAMES)}
 _MANY = 16
@@ -77,13 +76,7 @@ class SqlTransaction:
         self._connection = connection
         self._read_only = read_only
         self._advisory = not read_only and connection.dialect.name == "postgresql"
-        self._begun = begun
-        self._pipes = False
-        """It is one of many records, which sends several statements at once where it can."""
-        self._commits = not begun
-        """No one else has begun: it may commit."""
-        self._last: list[Asked] | None = None
-        """At the end: what goes with the COMMIT."""
+        self._sending = Sending(connection, shared.lock, begun=begun)
         self._pending: dict[Key, Record] = {}
         self._written: dict[Key, tuple[Any, ...]] = {}
         """The columns that follow from their documents: taken at once, so that no view lives until the flush.
@@ -96,29 +89,18 @@ class SqlTransaction:
         self.changes_parties = False
         """It wrote or deleted a party or a credential."""
 
-    def begin(self, lock: int | None = None) -> None:
-        """Begin where that is not done yet; with a number that is to be locked, in one message."""
-        if not self._begun:
-            self._begun = True
-            self._do(say, BEGIN if lock is None else f"{BEGIN}; SELECT pg_advisory_xact_lock({lock})")
-        elif lock is not None:
-            self._write(Asked.of(self._shared.lock, {"number": lock}))
+    def begin(self) -> None:
+        """Begin where that is not done yet."""
+        self._sending.begin()
 
     def finish(self) -> None:
         """Send what is left, and commit with it where that can be; an entry alone the database commits by itself."""
-        is_alone = not self._begun and len(self._entries) == 1 and not self._pending
-        self._begun = self._begun or is_alone
-        self._last = [] if self._pipes and not is_alone else None
+        self._sending.end(is_alone=len(self._entries) == 1 and not self._pending)
         self.flush()
-        self._send_last(self._ending() if self._commits and not self.changes_parties else ())
+        self._sending.send_last(self._ending() if self._sending.may_commit and not self.changes_parties else ())
 
     def _ending(self) -> Sequence[Asked]:
         return (Asked(COMMIT),)
-
-    def _send_last(self, then: Sequence[Asked] = ()) -> None:
-        if self._last:
-            self._ask([*self._last, *then])
-            self._last = []
 
     # --- records ------------------------------------------------------------------------------------------------
 
@@ -134,21 +116,34 @@ class SqlTransaction:
         locks_first = self._advisory and key.kind in LOCKED_FIRST
         if locks_first:
             self._lock(key)
-        row = self._one(statements.get if self._read_only else statements.get_locked, values)
+        if key.kind == Kind.LOCATION and self._sending.sends_together and not self._read_only:
+            row = self._get_location(key, statements.get_locked, values)
+        else:
+            row = self._sending.one(statements.get if self._read_only else statements.get_locked, values)
         if row is None and self._advisory and not locks_first:
             self._lock(key)
-            row = self._one(statements.get_locked, values)
+            row = self._sending.one(statements.get_locked, values)
         record = self._record(key, row) if row is not None else None
         if record is not None or not self._read_only:  # unlocked, it may be there the next time
             self._locked.records[key] = record
         return record
+
+    def _get_location(self, key: Key, location: Prepared, values: Mapping[str, Any]) -> Any:
+        """The row of a location that is locked, and its EVSEs with it: who writes to a location asks for them next."""
+        rows, evses = self._sending.ask([Asked.of(location, values), self._children(key)])
+        if not rows:
+            return None
+        self._locked.records[key] = self._record(key, rows[0])
+        self._family(key, evses)
+        return rows[0]
 
     def prefetch(self, keys: Collection[Key], *, children: bool = False) -> None:
         """Read and lock many records at once; see :func:`ocpi_emsp.ports.prefetch`."""
         wanted = dict.fromkeys(map(owned, keys))
         unread = [key for key in wanted if key not in self._pending and key not in self._locked.records]
         unread = [] if self._get_at_once(unread) else unread
-        self._pipes = self._pipes or (bool(unread) and not self._read_only and may_pipe(self._connection))
+        if unread and not self._read_only:
+            self._sending.pipe()
         groups: dict[tuple[str, ...], list[Key]] = {}
         for key in unread:
             self._statements(key)
@@ -156,31 +151,33 @@ class SqlTransaction:
         reads = Prefetch(self._shared, self._locked, locks=not self._read_only, advisory=self._advisory)
         for keys_of_group in groups.values():
             first = keys_of_group[0]
-            if len(keys_of_group) > 1 or self._pipes or (self._advisory and first.kind in LOCKED_FIRST):
+            if len(keys_of_group) > 1 or self._sending.pipes or (self._advisory and first.kind in LOCKED_FIRST):
                 reads.group({key.id: key for key in sorted(keys_of_group)})
             else:
                 self.get(first)
-        if not self._pipes:  # then it is known which locations are there
-            reads.send(self._ask)
+        if not self._sending.pipes:  # then it is known which locations are there
+            reads.send(self._sending.ask)
         for owner, ids in self._locked.unread_families(wanted if children else ()).items():
             reads.families(owner, sorted(ids))
-        reads.send(self._ask)
+        reads.send(self._sending.ask)
 
     def _get_at_once(self, keys: Sequence[Key]) -> bool:
         """Read what one statement finds in several tables, and lock it; False where none does."""
         if self._advisory:
             return len(keys) == 2 and self._get_evse(*keys)
         together = self._shared.together(keys)
-        for key, row in () if together is None else zip(keys, self._do(together.rows, keys), strict=True):
+        if together is None:
+            return False
+        for key, row in zip(keys, together.rows(self._sending.ask([together.asked(keys)])[0]), strict=True):
             self._locked.records[key] = row and self._record(key, row)
-        return together is not None
+        return True
 
     def _get_evse(self, location: Key, evse: Key) -> bool:
         """Read and lock an EVSE and its location; False for other keys, or where one of them is not there."""
         if (location.kind, evse.kind) != (Kind.LOCATION, Kind.EVSE) or location_of(evse) != location[1:4]:
             return False
         statements = self._statements(evse)
-        row = self._one(self._shared.evses.with_location, identity(statements, evse))
+        row = self._sending.one(self._shared.evses.with_location, identity(statements, evse))
         if row is None:
             return False
         half = len(row) // 2
@@ -211,7 +208,7 @@ class SqlTransaction:
         statements = self._statements(key)
         if statements.place is not None and statements.close_gap is not None:
             self._close_gap(statements.place, statements.close_gap, key, identity(statements, key))
-        self._do(statements.delete.execute, identity(statements, key))
+        self._sending.do(statements.delete.execute, identity(statements, key))
         self._locked.forget(key)
         if key.kind in PARTY_KINDS:
             self._announce_parties()
@@ -224,12 +221,20 @@ class SqlTransaction:
             return [self._locked.current_record(each, self._pending) for each in family]
         if any(each.kind == Kind.EVSE for each in self._pending):
             self.flush()
+        return self._family(key, self._sending.ask([self._children(key)])[0])
+
+    def _children(self, location: Key) -> Asked:
         statements = self._shared.objects[Kind.EVSE]
-        values = {"k_country_code": key.country_code, "k_party_id": key.party_id, "k_location_id": key.id}
         children = statements.children if self._read_only else statements.children_locked
-        rows = self._do(children.rows, values)
-        keys = [Key(Kind.EVSE, key.country_code, key.party_id, row.id, key.id) for row in rows]
-        return self._locked.add_family(key[1:4], records(self._shared, statements, keys, rows))
+        country_code, party_id, location_id = location[1:4]
+        return Asked.of(
+            children, {"k_country_code": country_code, "k_party_id": party_id, "k_location_id": location_id}
+        )
+
+    def _family(self, location: Key, rows: Sequence[Any]) -> Sequence[Record]:
+        keys = [Key(Kind.EVSE, location.country_code, location.party_id, row.id, location.id) for row in rows]
+        found = records(self._shared, self._shared.objects[Kind.EVSE], keys, rows)
+        return self._locked.add_family(location[1:4], found)
 
     def page(self, query: Query) -> Page:
         """The records that match, oldest first; they are not locked."""
@@ -238,13 +243,13 @@ class SqlTransaction:
         statements = self._shared.objects[query.kind]
         listed, total = statements.page(query)
         values = page_values(query)
-        rows = self._do(listed.rows, {**values, "limit": query.limit})
+        rows = self._sending.rows(listed, {**values, "limit": query.limit})
         found = records(self._shared, statements, [key_of(statements, query.kind, row) for row in rows], rows)
         if not query.count:
             return Page(found, 0)
         if not statements.by_place(query) and query.offset == 0 and 0 < len(found) < query.limit:
             return Page(found, len(found))
-        return Page(found, self._do(total.rows, values)[0].total)
+        return Page(found, self._sending.rows(total, values)[0].total)
 
     def documents(self, query: Query) -> Documents:
         """The documents of a page, the oldest first; not those of parties, which are sealed."""
@@ -255,14 +260,14 @@ class SqlTransaction:
         statements = self._shared.objects[query.kind]
         documents, total = statements.page(query, documents=True)
         values = page_values(query)
-        rows = self._do(documents.rows, {**values, "limit": query.limit + 1})
+        rows = self._sending.rows(documents, {**values, "limit": query.limit + 1})
         more, rows = len(rows) > query.limit, rows[: query.limit]
         joined, last = ",".join([row.received for row in rows]).encode(), rows[-1].sequence if rows else 0
         if not query.count:
             return Documents(joined, last, more, 0)
         if query.offset == 0 and rows and not more and not query.after:
             return Documents(joined, last, more, len(rows))
-        return Documents(joined, last, more, self._do(total.rows, values)[0].total)
+        return Documents(joined, last, more, self._sending.rows(total, values)[0].total)
 
     def flush(self) -> None:
         """Send what was put and appended."""
@@ -303,7 +308,7 @@ class SqlTransaction:
         values = {f"location_{name}": value for name, value in zip(of_location.names, row, strict=True)}
         row = (old.sequence, *evses.beside(evse), *self._columns(evse_key, evse))
         values |= zip(evses.rewrite.names, row, strict=True)
-        self._write(Asked.of(statements.rewrite if is_touched else statements.rewrite_both, values))
+        self._sending.write(Asked.of(statements.rewrite if is_touched else statements.rewrite_both, values))
         return True
 
     def _send(self, statements: ObjectStatements, put: Iterable[tuple[Key, Record]]) -> None:
@@ -322,7 +327,7 @@ class SqlTransaction:
             self._insert(statements, puts, are_absent=are_absent)
         for statement, rows in ((statements.rewrite, rewrites), (statements.touch, touches)):
             if rows:
-                self._write(statement.asked(rows))
+                self._sending.write(statement.asked(rows))
 
     def _columns(self, key: Key, record: Record) -> tuple[Any, ...]:
         return self._written.pop(key, None) or written(self._shared, record)
@@ -333,10 +338,10 @@ class SqlTransaction:
             for owner in sorted({each[:2] for each in puts}):
                 self._lock(("place", *owner))
         if are_absent and len(puts) >= _MANY and statements.copy is not None and may_copy(self._connection):
-            self._send_last()
-            self._do(statements.copy.execute_many, puts)
+            self._sending.send_last()
+            self._sending.do(statements.copy.execute_many, puts)
         else:
-            self._write(statements.put.asked(puts))
+            self._sending.write(statements.put.asked(puts))
 
     def _record(self, key: Key, row: Any) -> Record:
         return records(self._shared, self._shared.objects[key.kind], (key,), (row,))[0]
@@ -344,8 +349,8 @@ class SqlTransaction:
     def _close_gap(self, place: Prepared, close_gap: Prepared, key: Key, values: Mapping[str, Any]) -> None:
         if self._advisory:
             self._lock(("place", key.country_code, key.party_id))
-        for row in self._do(place.rows, values):
-            self._do(close_gap.execute, {**values, "k_place": row.place})
+        for row in self._sending.do(place.rows, values):
+            self._sending.do(close_gap.execute, {**values, "k_place": row.place})
 
     def _statements(self, key: Key) -> ObjectStatements:
         statements = self._shared.objects[key.kind]
@@ -367,13 +372,13 @@ class SqlTransaction:
             tables.setdefault(name, []).append(entry)
         for appended in tables.values():
             rows = [entry_values(entry) for entry in appended]
-            self._write(Asked.of_each(self._journal(appended[0].topic).append, rows))
+            self._sending.write(Asked.of_each(self._journal(appended[0].topic).append, rows))
 
     def entry(self, entry_id: str) -> Entry | None:
         """The entry with this id, or None."""
         self._send_entries()
         for journal in self._journals():
-            row = self._one(journal.entry if self._read_only else journal.entry_locked, {"entry_id": entry_id})
+            row = self._sending.one(journal.entry if self._read_only else journal.entry_locked, {"entry_id": entry_id})
             if row is not None:
                 return entry_of(row)
         return None
@@ -391,7 +396,7 @@ class SqlTransaction:
             values["key"] = key_text(key)
         if owner is not None:
             values["country_code"], values["party_id"] = (code.upper() for code in owner)
-        return [entry_of(row) for row in self._do(statement.rows, values)]
+        return [entry_of(row) for row in self._sending.rows(statement, values)]
 
     def due(self, query: DueQuery) -> Sequence[Entry]:
         """The entries of a topic that may be dealt with now; they are not locked."""
@@ -399,14 +404,14 @@ class SqlTransaction:
         statement = self._journal(query.topic).due
         values = {"topic": query.topic, "at": query.at, "beyond": query.beyond, "parked": PARKED}
         values |= {"not_named": json.dumps(sorted(query.not_named)), "after": query.after, "limit": query.limit}
-        return [entry_of(row) for row in self._do(statement.rows, values)]
+        return [entry_of(row) for row in self._sending.rows(statement, values)]
 
     def settle(self, entry_id: str) -> None:
         """Remove an entry that is delivered or obsolete."""
         self._require_writable()
         self._send_entries()
         for journal in self._journals():
-            if self._do(journal.settle.execute, {"entry_id": entry_id}):
+            if self._sending.do(journal.settle.execute, {"entry_id": entry_id}):
                 return
 
     # --- usage --------------------------------------------------------------------------------------------------
@@ -422,7 +427,7 @@ class SqlTransaction:
         if owner is not None:
             values["country_code"], values["party_id"] = (code.upper() for code in owner)
         statement = statements.usage if owner is None else statements.usage_of_owner
-        rows = self._do(statement.rows, values)
+        rows = self._sending.rows(statement, values)
         return {(row.country_code, row.party_id): Usage(int(row.number), int(row.size)) for row in rows}
 
     def _journal(self, topic: str) -> JournalStatements:
@@ -433,40 +438,9 @@ class SqlTransaction:
 
     # --- the connection -----------------------------------------------------------------------------------------
 
-    def _do(self, act: Callable[[Connection, Any], T], values: Any) -> T:
-        try:
-            if not self._begun:
-                self.begin()
-            return act(self._connection, values)
-        except Exception as error:
-            raised = translation(self._connection.engine, error)
-            if raised is error:
-                raise
-            raise raised from error
-
-    def _one(self, statement: Prepared, values: Mapping[str, Any]) -> Any:
-        """The only row, or None."""
-        rows = self._do(statement.rows, values)
-        return rows[0] if rows else None
-
-    def _ask(self, asked: Sequence[Asked]) -> list[list[Any]]:
-        """Execute statements, at once where the driver can; the rows of each."""
-        if not self._pipes or (self._begun and len(asked) == 1):
-            return self._do(ask_one_by_one, asked)
-        begins = [] if self._begun else [Asked(BEGIN)]
-        self._begun = True
-        return self._do(ask, [*begins, *asked])[len(begins) :]
-
-    def _write(self, asked: Asked) -> None:
-        """Execute what gives no rows that matter; at the end, with the COMMIT."""
-        if self._last is None:
-            self._ask([asked])
-        else:
-            self._last.append(asked)
-
     def _lock(self, name: Sequence[str]) -> None:
         """Lock a name until the end of the transaction, in this schema."""
-        self.begin(self._shared.number(name))
+        self._sending.lock(self._shared.number(name))
 
     def _lock_key(self) -> None:
         """Let one process at a time make a key, until its commit shows the others that there is one.
@@ -474,7 +448,7 @@ class SqlTransaction:
         On SQLite the transaction has the write lock. Sent at once: what is written may wait for the COMMIT.
         """
         if self._advisory:
-            self._ask([Asked.of(self._shared.lock, {"number": self._shared.number(("key",))})])
+            self._sending.ask([Asked.of(self._shared.lock, {"number": self._shared.number(("key",))})])
 
     def _announce(self, uid: str) -> None:
         """Notify at the commit that a command was written, without its id if no message can hold that."""
@@ -488,7 +462,7 @@ class SqlTransaction:
         self.changes_parties = True
 
     def _notify(self, channel: str, payload: str) -> None:
-        self._write(Asked.of(self._shared.notify, {"channel": channel, "payload": payload}))
+        self._sending.write(Asked.of(self._shared.notify, {"channel": channel, "payload": payload}))
 
     def _require_writable(self) -> None:
         if self._read_only:

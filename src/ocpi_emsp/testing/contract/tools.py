@@ -96,6 +96,8 @@ class ContractTools:
     """True if a transaction of an async host is one piece of work; otherwise each of its calls is dispatched
     separately.
     """
+    brief: ClassVar[bool] = False
+    """True if transactions in pieces are brief ones, which a store may run on the event loop itself."""
     pause_seconds: ClassVar[float] = 0.2
     """Seconds that a transaction gives another one to see what it must not see."""
 
@@ -166,10 +168,9 @@ class ContractTools:
     def _called(self, scenario: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return self.call(self._driven(scenario) if self.mode == "async" and self.in_pieces else scenario)
 
-    @staticmethod
-    def _driven(scenario: Callable[[], Coroutine[Any, Any, T]]) -> Callable[[], Coroutine[Any, Any, T]]:
+    def _driven(self, scenario: Callable[[], Coroutine[Any, Any, T]]) -> Callable[[], Coroutine[Any, Any, T]]:
         async def call() -> T:
-            return await driven(scenario())
+            return await driven(scenario(), briefly=self.brief)
 
         return call
 

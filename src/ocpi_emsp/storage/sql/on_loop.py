@@ -1,0 +1,148 @@
+"""Connections to PostgreSQL that an event loop keeps, so that brief transactions need no thread.
+
+Rules of this module:
+- a transaction runs in a greenlet of SQLAlchemy on the event loop, which serves others while the database works;
+- so it is for transactions that compute little: those of requests with small bodies. One that computes long would hold
+  up the loop, and runs in a thread (_pieces.py);
+- a loop keeps a few connections of the engine's pool, since what is prepared belongs to a connection. They are opened
+  in a thread, where psycopg waits for the server;
+- where a connection is lost, those that are idle are closed, too; the next transaction opens another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import select
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+import anyio
+from sqlalchemy import Connection, Engine, event
+
+from ocpi_emsp._bridge import in_thread
+
+CONNECTIONS: Final = 8
+"""Those that one event loop keeps. Each mostly waits for a commit, so more give hardly more requests per second."""
+
+
+def may_await(engine: Engine) -> None:
+    """Let an engine of psycopg open connections for which an event loop can wait."""
+    event.listen(engine, "do_connect", _open)
+
+
+def _open(_: object, __: object, arguments: Any, options: Any) -> Any:
+    from ocpi_emsp.storage.sql.awaiting import AwaitingConnection  # psycopg is an extra
+
+    return AwaitingConnection.connect(*arguments, **options)
+
+
+class OnLoops:
+    """The connections of all event loops."""
+
+    def __init__(self, connect: Callable[[], Connection]) -> None:
+        """``connect`` opens a connection of the pool, in a thread."""
+        self._connect = connect
+        self._has_greenlets = importlib.util.find_spec("greenlet") is not None
+        self._of_loop = WeakKeyDictionary[asyncio.AbstractEventLoop, LoopConnections]()
+
+    def here(self) -> LoopConnections | None:
+        """Those of the running loop; None where it cannot wait for a socket, as that of Windows."""
+        loop = asyncio.get_running_loop()
+        found = self._of_loop.get(loop)
+        if found is None and self._has_greenlets and type(loop).add_reader is not asyncio.AbstractEventLoop.add_reader:
+            self._close_ended()
+            found = self._of_loop[loop] = LoopConnections(self._connect)
+        return found
+
+    def _close_ended(self) -> None:
+        """Close the connections of loops that have ended, which somebody may still refer to."""
+        for loop, connections in list(self._of_loop.items()):
+            if loop.is_closed():
+                connections.close()
+
+    def close(self) -> None:
+        """Close them; the next transaction opens new ones."""
+        for each in list(self._of_loop.values()):
+            each.close()
+
+
+class LoopConnections:
+    """The connections of one event loop."""
+
+    def __init__(self, connect: Callable[[], Connection]) -> None:
+        self._connect = connect
+        self._idle = deque[LoopConnection]()
+        self._free = anyio.Semaphore(CONNECTIONS, fast_acquire=True)  # asyncio's own would keep the loop alive
+        self._closings = 0
+
+    async def take(self) -> LoopConnection:
+        """A connection for one transaction. Waits until one is free. Raises what ``connect`` raises."""
+        await self._free.acquire()
+        try:
+            idle = self._idle_one()
+            return idle if idle is not None else await in_thread(self._opened)
+        except BaseException:
+            self._free.release()
+            raise
+
+    def give(self, taken: LoopConnection) -> None:
+        """Give it back."""
+        if taken.is_lost:
+            self.close()
+        if taken.closings == self._closings:
+            self._idle.append(taken)
+        else:
+            taken.close()
+        self._free.release()
+
+    def _idle_one(self) -> LoopConnection | None:
+        while self._idle:
+            found = self._idle.pop()
+            if not found.has_news:
+                return found
+            found.close()
+        return None
+
+    def _opened(self) -> LoopConnection:
+        from ocpi_emsp.storage.sql.direct import Direct  # psycopg is an extra
+
+        connection, closings = self._connect(), self._closings
+        driver: Any = connection.connection.driver_connection
+        driver.direct = Direct(driver)
+        return LoopConnection(connection, driver, closings)
+
+    def close(self) -> None:
+        """Close those that are idle; the others follow at the end of their transactions."""
+        self._closings += 1
+        while self._idle:
+            self._idle.pop().close()
+
+
+class LoopConnection:
+    """A connection that belongs to an event loop."""
+
+    def __init__(self, connection: Connection, driver: Any, closings: int) -> None:
+        self.connection = connection
+        self.closings = closings
+        """How often the loop's connections had been closed when it was opened."""
+        self._driver = driver
+        self._socket = select.poll()
+        self._socket.register(driver.fileno(), select.POLLIN)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it cannot be used again."""
+        return bool(self._driver.closed) or self.connection.closed or self.connection.invalidated
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the server said something while it was idle; mostly, that it has closed it."""
+        return bool(self._socket.poll(0))
+
+    def close(self) -> None:
+        """Close it; the pool opens another one when it needs one."""
+        self.connection.invalidate()
+        self.connection.close()
