@@ -120,9 +120,9 @@ class Batches:
             try:
                 with self._begin(len(jobs)) as transaction:
                     _step_through(jobs, done, transaction)
-            except BaseException as raised:  # noqa: BLE001 # the callers get it
+            except BaseException as raised:  # noqa: BLE001 # the callers receive it
                 error = raised if len(done) < 2 else _shared(raised)
-                if not done:  # none could begin
+                if not done:  # the first one could not begin
                     done, jobs = jobs, done
             if jobs:
                 with self._lock:

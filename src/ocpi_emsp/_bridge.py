@@ -1,10 +1,10 @@
 """One implementation, two modes: how async flows meet sync callers and blocking stores.
 
 Rules of this module:
-- ``run`` drives a flow whose ports never suspend to its end, in place: no event loop, no thread, also inside a running
-  loop; a flow that does suspend is an error that says so;
-- threads are used where an async host meets something that blocks: a body, or a call of a store whose flow nobody
-  steps, see _pieces.py; hooks are in _hooks.py;
+- ``run`` drives a flow whose ports never suspend to its end, in place: it needs no event loop and no thread, and works
+  inside a running loop. If the flow suspends, FlowSuspended is raised;
+- threads are used only where an async host meets something that blocks: a large body, or a call of a store by a flow
+  that is not driven (_pieces.py); hooks are in _hooks.py;
 - asyncio is imported where it is used: a sync host needs none.
 """
 
@@ -53,7 +53,7 @@ class FlowSuspended(RuntimeError):
 
 
 def run(flow: Coroutine[Any, Any, T]) -> T:
-    """The result of a flow whose ports never suspend. Raises what the flow raises, FlowSuspended if it waits."""
+    """Return the result of a flow whose ports never suspend. Raises what the flow raises, FlowSuspended if it waits."""
     try:
         flow.send(None)
     except StopIteration as end:
@@ -64,7 +64,7 @@ def run(flow: Coroutine[Any, Any, T]) -> T:
 
 
 def iterate(flow: AsyncIterator[T]) -> Iterator[T]:
-    """The items of an async generator whose ports never suspend, one by one."""
+    """Yield the items of an async generator whose ports never suspend."""
 
     async def following() -> T:
         return await anext(flow)
@@ -77,7 +77,7 @@ def iterate(flow: AsyncIterator[T]) -> Iterator[T]:
             except StopAsyncIteration:
                 return
             except FlowSuspended:
-                waits = True  # so it cannot be closed
+                waits = True  # a generator that waits cannot be closed
                 raise
             yield item
     finally:
@@ -86,35 +86,38 @@ def iterate(flow: AsyncIterator[T]) -> Iterator[T]:
 
 
 class Lift(Protocol):
-    """Calls a blocking function and gives its result, in one of two modes."""
+    """Calls a blocking function and returns its result, in one of two modes."""
 
     async def __call__(self, function: Callable[..., T], *args: Any) -> T: ...
 
 
 async def in_place(function: Callable[..., T], *args: Any) -> T:
-    """Call it here: for a sync host."""
+    """Call a function in the caller's thread: for a sync host."""
     return function(*args)
 
 
 async def in_thread(function: Callable[..., T], *args: Any) -> T:
-    """Call it in a worker thread: for an async host. It is done even if the caller is cancelled: a transaction ends."""
+    """Call a function in a worker thread: for an async host.
+
+    It runs to its end even if the caller is cancelled: no transaction stays open.
+    """
     return await to_the_end(anyio.to_thread.run_sync(function, *args, limiter=_threads.here()))
 
 
 TRANSACTIONS_IN_THREADS = 16
-"""Blocking transactions that one event loop has open at once. Each has a thread of its own to go on in: one that waits
-for a lock cannot take the thread that the holder of the lock needs."""
+"""Most blocking transactions that one event loop has open at once. There are as many threads: a transaction that waits
+for a lock cannot occupy the thread that the holder of the lock needs."""
 
 
 class PerLoop(Generic[T]):
-    """Something that belongs to one event loop: made when it is first used there, gone with the loop."""
+    """An object that belongs to one event loop: created on first use there, dropped with the loop."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
         self._made: RunVar[T] = RunVar("made")
 
     def here(self) -> T:
-        """The one of the running loop."""
+        """Return the object of the running loop."""
         try:
             return self._made.get()
         except LookupError:
@@ -128,26 +131,26 @@ _open = PerLoop(lambda: anyio.Semaphore(TRANSACTIONS_IN_THREADS))
 
 
 class BodyThreads:
-    """Threads in which large bodies are read for an async host: at most ``most`` for each event loop."""
+    """Threads that read large bodies for an async host: at most ``most`` per event loop."""
 
     def __init__(self, most: int) -> None:
         self._limiters = PerLoop(lambda: anyio.CapacityLimiter(most))
 
     async def __call__(self, function: Callable[..., T], *args: Any) -> T:
-        """Call it in a worker thread, where it gives way to the event loop every half millisecond."""
+        """Call a function in a worker thread that gives way to the event loop every half millisecond."""
         return await anyio.to_thread.run_sync(giving_way, function, args, limiter=self._limiters.here())
 
 
 _SWITCH_SECONDS = 0.0005
-"""How long a thread that reads a body holds the interpreter while the event loop wants it. By default that is 5 ms
-(sys.setswitchinterval), which every turn of the event loop would wait, several times for one request."""
+"""Seconds that a thread that reads a body holds the interpreter while the event loop wants it. Python's default is 5 ms
+(sys.setswitchinterval): every turn of the event loop would wait that long, several times per request."""
 _giving = threading.Lock()
 _before: list[float] = []
-"""The switch interval of before, once for each thread that gives way."""
+"""The previous switch interval, once for each thread that gives way."""
 
 
 def giving_way(function: Callable[..., T], args: tuple[Any, ...]) -> T:
-    """Call it in this thread, while all threads take turns more often."""
+    """Call a function in this thread, while all threads take turns more often."""
     with _giving:
         _before.append(sys.getswitchinterval())
         sys.setswitchinterval(min(_before[0], _SWITCH_SECONDS))
@@ -161,10 +164,10 @@ def giving_way(function: Callable[..., T], args: tuple[Any, ...]) -> T:
 
 
 async def to_the_end(work: Awaitable[T]) -> T:
-    """Await it even if the caller is cancelled, in whichever way and however often: that comes after its end."""
+    """Await work to its end even if the caller is cancelled, in any way and repeatedly; then raise the cancellation."""
     import asyncio
 
-    task, cancelled = asyncio.ensure_future(work), None  # a shield of anyio keeps no Task.cancel() off
+    task, cancelled = asyncio.ensure_future(work), None  # anyio's shield does not stop Task.cancel()
     with anyio.CancelScope(shield=True):
         while not task.done():
             try:
@@ -172,20 +175,20 @@ async def to_the_end(work: Awaitable[T]) -> T:
             except asyncio.CancelledError as error:
                 cancelled = error
     if cancelled is not None:
-        _ = task.cancelled() or task.exception()  # it is looked at, or the event loop would report it
+        _ = task.cancelled() or task.exception()  # retrieved, or the event loop would report it
         raise cancelled
     return task.result()
 
 
 def lift_store(store: AnyStore, lift: Lift) -> Store:
-    """A store for flows: as it is, or its blocking calls lifted."""
+    """Return a store for flows: the same one, or its blocking calls lifted."""
     if isinstance(store, DualModeStore):
         store = store.for_mode("sync" if lift is in_place else "async")
     return LiftedStore(store, lift) if isinstance(store, BlockingStore) else store
 
 
 class LiftedStore:
-    """A blocking store, each of its calls lifted."""
+    """A blocking store whose calls are lifted."""
 
     def __init__(self, store: BlockingStore, lift: Lift) -> None:
         self._store = store
@@ -209,7 +212,7 @@ _OPTIONAL = frozenset({"prefetch", "due", "documents"})
 
 
 class LiftedTransaction:
-    """Every method of a blocking transaction, lifted."""
+    """A blocking transaction whose calls are lifted."""
 
     _tx: BlockingTransaction
 
@@ -219,7 +222,7 @@ class LiftedTransaction:
 
     @classmethod
     def of(cls, tx: BlockingTransaction, lift: Lift) -> LiftedTransaction:
-        """A transaction that is open already, and is ended by others."""
+        """Return an open transaction, lifted; its opener ends it."""
         lifted = cls(nullcontext(tx), lift)
         lifted._tx = tx
         return lifted
@@ -269,7 +272,7 @@ class LiftedTransaction:
         return await self._lift(self._tx.usage, name, owner)
 
     def __getattr__(self, name: str) -> Any:
-        """What a store need not be able to do is here where it is able to."""
+        """Return an optional method, lifted. Raises AttributeError if the store's transaction does not have it."""
         if name not in _OPTIONAL:
             raise AttributeError(name)
         method = getattr(self._tx, name)
@@ -277,10 +280,10 @@ class LiftedTransaction:
 
 
 async def rest(seconds: float) -> None:
-    """Let the time pass, under an async host."""
+    """Sleep, under an async host."""
     await anyio.sleep(seconds)
 
 
 def at_most(seconds: float | None) -> anyio.CancelScope:
-    """Under an async host, a block that is left after so many seconds, done or not."""
+    """Return a scope whose block ends after so many seconds, finished or not, under an async host."""
     return anyio.move_on_after(seconds)

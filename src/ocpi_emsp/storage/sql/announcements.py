@@ -1,20 +1,20 @@
-"""Notifications of what any process wrote: PostgreSQL sends them, one connection of a process listens.
+"""Notifications of writes by any process: PostgreSQL sends them, and one connection per process listens.
 
 Rules of this module:
-- a commit that writes a command is notified with its id, one that changes a party or a credential without anything;
-- nothing here raises to a listener: a caller that awaits a command polls for it as well, only less often;
-- one thread with one connection begins with the first listener, or the first look at parties, and ends after the last
-  listener, or with the store; it waits for the server and for its end at the same time;
-- whenever it began to listen, all listeners are notified that something may have been missed until then;
-- it listens once it has received a notification that another connection sent: behind a pool that gives each transaction
-  another connection (PgBouncer), LISTEN succeeds and nothing is received;
-- what is known of parties is old after each of their notifications, each commit of this process, when the connection
-  ends, and a minute after it was read: that is for what wrote without a notification, such as an earlier version of
-  this library or a person with psql. While nothing shows that the connection lives, nothing is known of them. It shows
-  that by sending LISTEN again, which is answered after the notifications before it;
-- the flush notifies, and no trigger does: a trigger needs a migration, is lost with a table that is made anew, and
-  never existed on tables that a host's own Alembic made;
-- a forked child has no threads of its parent's, and no listeners: it begins anew.
+- a commit that writes a command sends the command's id; one that changes a party or a credential sends an empty text;
+- no failure here is raised to a listener: a caller that awaits a command also polls for it, only less often;
+- one thread with one connection starts with the first listener, or the first look at parties. It ends with the last
+  listener, or with the store if parties are watched; it waits for the server and for its own end at the same time;
+- each time it begins to listen, it notifies all listeners that they may have missed something;
+- it only counts as listening once it has received a notification from another connection: behind a pool that gives each
+  transaction another connection (PgBouncer), LISTEN succeeds but nothing is received;
+- what was read of parties expires with each of their notifications, with each change that this process commits, at the
+  end of the connection, and after a minute: that is for writers that do not notify, such as an earlier version of this
+  library or a person with psql. Without proof that the connection lives, parties are read each time. The proof is the
+  answer to another LISTEN, which comes after all earlier notifications;
+- the flush notifies. A trigger would need a migration, be lost when a table is created again, and not exist on tables
+  that a host's own Alembic created;
+- a forked child has neither threads nor listeners of its parent: it starts its own.
 """
 
 from __future__ import annotations
@@ -38,30 +38,30 @@ from ocpi_emsp.storage.listeners import Listener, Listeners
 
 _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 30.0
-"""Seconds until a lost connection is opened again; each failure doubles them."""
+"""Seconds until a lost connection is opened again; each failure doubles them, up to the longest pause."""
 _QUIET: Final = 60.0
-"""Seconds of silence after which the server is queried: a firewall forgets an idle connection."""
+"""Seconds between two queries of the server: a firewall forgets an idle connection."""
 _PROOF: Final = 5.0
-"""Seconds between two queries that show that nothing is missed, where parties are watched."""
+"""Seconds between two queries while parties are watched; each proves that nothing was missed."""
 _PROVED: Final = 15.0
-"""Seconds after which such a proof is too old: a network may lose a connection without a word."""
+"""Seconds after which such a proof expires: a network may lose a connection silently."""
 _RECEIVED: Final = 10.0
-"""Seconds that a notification of this process may take to arrive."""
+"""Seconds within which a notification of this process must arrive."""
 _OLDEST: Final = 60.0
-"""Seconds after which parties are read again although nothing was notified."""
+"""Seconds after which parties are read again without a notification."""
 _JOINED: Final = 5.0
-"""Seconds that the end of a store waits for the thread: one that just connects may take longer."""
+"""Seconds that closing a store waits for the thread, which may take longer while it connects."""
 
 
 class Channels(NamedTuple):
-    """Where a store sends its notifications."""
+    """The channels on which a store sends its notifications."""
 
     commands: str
     parties: str
 
 
 class Announcements:
-    """The listeners of a store. ``engine`` is one of psycopg's blocking side."""
+    """The listeners of a store. ``engine`` uses psycopg's blocking connections."""
 
     def __init__(self, engine: Engine, channels: Channels) -> None:
         self._engine = engine
@@ -77,28 +77,28 @@ class Announcements:
         return self._here().watched()
 
     def party_version(self) -> object | None:
-        """What :meth:`watched` gives where this process listens already."""
+        """Return the same as :meth:`watched`, without beginning to listen."""
         here = self._of_process.get(os.getpid())
         return None if here is None else here.party_version()
 
     def changed(self) -> None:
-        """This process committed a change of a party or a credential: that counts before its notification."""
+        """Expire what was read of parties after a commit of this process, before its notification arrives."""
         if (here := self._of_process.get(os.getpid())) is not None:
             here.changed()
 
     def close(self) -> None:
-        """End the thread of this process, and forget its listeners."""
+        """End the thread of this process, and remove its listeners."""
         if (here := self._of_process.get(os.getpid())) is not None:
             here.close()
 
     def _here(self) -> _Listening:
-        # setdefault is one step: after a fork, two threads may be the first
+        # setdefault is atomic: after a fork, two threads may come here first
         pid = os.getpid()
         return self._of_process.get(pid) or self._of_process.setdefault(pid, _Listening(self._engine, self._channels))
 
 
 class _Listening:
-    """The listeners of a process, and the thread that receives for them."""
+    """The listeners of a process, and the thread that notifies them."""
 
     def __init__(self, engine: Engine, channels: Channels) -> None:
         self._engine = engine
@@ -149,7 +149,7 @@ class _Listening:
     def _begin(self) -> _Ear:
         if self._ear is None:
             self._ear = ear = _Ear(self._engine, self._channels, self._listeners.tell)
-            self._ending = weakref.finalize(self, ear.end)  # of a store that is forgotten, not closed
+            self._ending = weakref.finalize(self, ear.end)  # for a store that is dropped without close()
             ear.start()
         return self._ear
 
@@ -160,7 +160,7 @@ class _Listening:
 
 
 class _Ear(threading.Thread):
-    """Listens until it is ended, through every outage."""
+    """A thread that listens until it is ended, and survives every outage."""
 
     def __init__(self, engine: Engine, channels: Channels, tell: Listener) -> None:
         super().__init__(name="ocpi-emsp-announcements", daemon=True)
@@ -176,25 +176,25 @@ class _Ear(threading.Thread):
         self._proved_at = -math.inf
         self._queried_at = 0.0
         self._awaited = ""
-        """What this process sends itself; empty once it was received."""
+        """The payload that this process sends to itself; empty once received."""
 
     def end(self) -> None:
         """End the thread, soon."""
         self._ended.set()
-        self._wakes.close()  # the other end can be read then
+        self._wakes.close()  # makes the other end readable
 
     def watch(self) -> None:
-        """Query the connection often enough for parties from now on."""
+        """Query the connection as often as parties need, from now on."""
         self._watches = True
-        with suppress(OSError):  # it ended meanwhile
+        with suppress(OSError):  # the thread ended meanwhile
             self._wakes.send(b".")
 
     def party_version(self) -> object | None:
-        """Another object after each change that may have been made of parties; None where none would be noticed."""
+        """Return an object that is replaced with each possible change of parties; None if changes might be missed."""
         return self._version if time.monotonic() - self._proved_at < _PROVED else None
 
     def changed(self) -> None:
-        """Take what was read of parties for old."""
+        """Expire what was read of parties."""
         self._version = object()
 
     def run(self) -> None:
@@ -202,11 +202,11 @@ class _Ear(threading.Thread):
             while not self._ended.is_set():
                 try:
                     self._listen()
-                except Exception as error:  # noqa: BLE001 # whatever it is, a waiter must not depend on it
+                except Exception as error:  # noqa: BLE001 # no failure may end this thread
                     self._failed(error)
 
     def _listen(self) -> None:
-        """Notify of what the server sends, until the end. Raises what the driver raises."""
+        """Notify listeners of what the server sends, until the end. Raises what the driver raises."""
         with closing(_connected(self._engine)) as connection, selectors.DefaultSelector() as selector:
             selector.register(connection.fileno(), selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
@@ -225,7 +225,7 @@ class _Ear(threading.Thread):
                 self.changed()
 
     def _require_notifications(self, connection: Any, selector: selectors.BaseSelector) -> None:
-        """Wait for a notification of another connection. Raises OSError where none is received."""
+        """Wait for a notification from another connection. Raises OSError if none is received."""
         self._awaited = secrets.token_hex(8)
         with closing(_connected(self._engine)) as other:
             other.execute("SELECT pg_notify(%s, %s)", (self._channels.parties, self._awaited))
@@ -239,13 +239,13 @@ class _Ear(threading.Thread):
         self._proved_at = self._renewed_at = time.monotonic()
 
     def _wait(self, selector: selectors.BaseSelector, until: float) -> None:
-        """Wait for the server, for who wakes or ends this thread, or for a time."""
+        """Wait for the server, for a wake-up or the end of this thread, or until a time."""
         for key, _ in selector.select(max(0.0, until - time.monotonic())):
             if key.fileobj is self._woken:
                 self._woken.recv(64)
 
     def _receive(self, connection: Any) -> None:
-        """Notify of what has arrived."""
+        """Notify listeners of what has arrived."""
         for said in connection.notifies(timeout=0):
             if said.channel == self._channels.commands:
                 self._tell(said.payload)
@@ -255,16 +255,15 @@ class _Ear(threading.Thread):
                 self._awaited = ""
 
     def _due(self) -> float:
-        """When the connection is queried next."""
+        """Return the time of the next query."""
         return self._queried_at + (_PROOF if self._watches else _QUIET)
 
     def _query(self, connection: Any) -> None:
-        """Listen, which changes nothing for one that does: once it is answered, all notifications were received that
-        were sent before."""
+        """Send LISTEN, which changes nothing if repeated: its answer comes after all notifications sent before."""
         began = self._queried_at = time.monotonic()
         connection.execute(f'LISTEN "{self._channels.commands}"; LISTEN "{self._channels.parties}"', prepare=False)
         self._receive(connection)
-        if math.isinf(self._proved_at):  # it just began
+        if math.isinf(self._proved_at):  # it does not count as listening yet
             return
         self._proved_at = began
         if began - self._renewed_at > _OLDEST:
@@ -272,7 +271,7 @@ class _Ear(threading.Thread):
             self.changed()
 
     def _failed(self, error: Exception) -> None:
-        """Log it once, and wait: each time longer."""
+        """Log the first of several failures, and wait longer each time."""
         if not self._failures and not self._ended.is_set():
             cause = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
             logs.warning("store.announcements_lost", error=type(error).__name__, cause=cause)
@@ -282,12 +281,12 @@ class _Ear(threading.Thread):
 
 
 def _nothing() -> None:
-    """Ends what was never begun."""
+    """Do nothing: no thread was started."""
 
 
 def _connected(engine: Engine) -> Any:
-    """A new connection of the driver, made as the engine's pool makes them, and no pool's: none of those that idle in
-    the pool may be meant, since after a fork they are the parent's."""
+    """Open a connection of the driver as the engine's pool does, but outside of it: after a fork, the idle connections
+    of the pool belong to the parent."""
     pooled = engine.pool.recreate().connect()
     connection: Any = pooled.driver_connection
     pooled.detach()

@@ -1,9 +1,9 @@
-"""Transactions that one commit makes durable together, on a connection of SQLite.
+"""Transactions that share a commit, on a connection to SQLite.
 
 Rules of this module:
-- each is a savepoint: one that fails takes back what it wrote, and nothing else;
-- where that is not possible (SQLite itself took everything back, as it does on a full disk), the batch has failed: it
-  takes no more, and its end raises.
+- each is a savepoint: one that fails rolls back its own writes only;
+- if that is impossible (SQLite rolled back everything, as it does on a full disk), the batch has failed: it accepts no
+  further transaction, and its end raises.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Batch:
         self.changes_parties = False
 
     def next(self) -> AbstractContextManager[SqlTransaction]:
-        """The next transaction. Raises StoreFailed in a batch that has failed."""
+        """Return the next transaction. Raises StoreFailed if the batch has failed."""
         if self.failed is not None:
             raise self.failed
         return self._savepoint()

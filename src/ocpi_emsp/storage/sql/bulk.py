@@ -1,14 +1,13 @@
-"""Many new rows at once: PostgreSQL's COPY, whose text is made here.
+"""Many new rows at once: PostgreSQL's COPY, whose text is written here.
 
 Rules of this module:
-- of a page of a hundred new locations with two EVSEs each, an INSERT for each row takes the client 108 and the server
-  185 us a location, a COPY 34 and 95; one INSERT of many rows takes 215 and 125, from arrays 252 and 95. On SQLite
+- for a page of a hundred new locations with two EVSEs each, in us per location: an INSERT for each row takes the client
+  108 and the server 185, a COPY 34 and 95, one INSERT of many rows 215 and 125, one from arrays 252 and 95. On SQLite
   an INSERT for each row costs no more than one of many;
-- a COPY replaces nothing and fails where a row is there: it is for keys that are locked and have no record;
-- a table is not copied into where the statement works values out (the place of a token), or that holds JSON beside
-  the document;
-- only psycopg's own connections copy, the blocking one and, inside SQLAlchemy's bridge, the async one; not in pipeline
-  mode, in which PostgreSQL knows no COPY.
+- a COPY cannot replace a row, and fails if it exists: it is used for locked keys without a record;
+- it is not used for a table whose INSERT computes a value (the place of a token), or that has JSON beside the document;
+- only connections of psycopg copy: blocking ones and, inside SQLAlchemy's bridge, async ones; not in pipeline mode,
+  which does not allow COPY.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from sqlalchemy.util import await_only
 from ocpi_emsp.storage.sql.prepared import PSYCOPG, forget_if_lost
 
 _ESCAPES = (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"))
-"""The backslash comes first: it is in the others."""
+"""The backslash comes first: the other escapes contain it."""
 
 
 class Copy:
@@ -51,7 +50,7 @@ class Copy:
 
 
 def copy_into(table: Table, dialect: Dialect, names: Iterable[str]) -> Copy | None:
-    """What copies the columns ``names`` of new rows; None for a table, or a driver, that cannot."""
+    """Return the COPY of new rows with the columns ``names``; None if the table or the driver does not allow it."""
     holds_json = any(isinstance(column.type, JSON) and column.computed is None for column in table.c)
     if dialect.name != "postgresql" or dialect.driver not in PSYCOPG or holds_json or "place" in table.c:
         return None
@@ -59,7 +58,7 @@ def copy_into(table: Table, dialect: Dialect, names: Iterable[str]) -> Copy | No
 
 
 def may_copy(connection: Connection) -> bool:
-    """False while a host that joined us has its connection in pipeline mode."""
+    """Return False if the joined connection of a host is in pipeline mode."""
     driver: Any = connection.connection.driver_connection
     return not driver.pgconn.pipeline_status
 
@@ -94,4 +93,4 @@ _CELLS: Mapping[type[Any], Callable[[Any], str]] = {
     Decimal: str,
     datetime: datetime.isoformat,
 }
-"""How a value stands in a COPY; any other one is its text."""
+"""How a value of each type is written in a COPY; any other one as its text."""

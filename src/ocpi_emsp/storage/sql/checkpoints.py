@@ -1,16 +1,15 @@
-"""SQLite's write-ahead log, moved into the file beside the commits.
+"""Checkpoints of SQLite: a thread moves the write-ahead log into the file beside the commits.
 
 Rules of this module:
-- a commit that finds 16 MB in the log moves them into the file first (``wal_autocheckpoint``), and all that share it
-  wait: measured under load, 52 to 135 ms among commits of 15. So a thread moves what is there several times before, on
-  a connection of its own; the commit that comes to that bound then has little left to move;
-- nothing depends on it for what is durable: a commit has its own fsync of the log (but for pages of a sync:
-  repeatable.py), and SQLite itself moves nothing into the file that is not durable there. Where the thread fails or is
-  late, commits do it as before;
-- once there is much in the log, the writers of this process pause for what came meanwhile: the log begins anew only
-  when all of it was moved and no one has added to it;
-- one thread of a store at a time, which ends with its work; another process that does the same is passed by;
-- it is for files of our own engines: how a host's connections move their log is the host's.
+- a commit that finds 16 MB in the log moves them into the file (``wal_autocheckpoint``), and all that share it wait:
+  measured under load, 52 to 135 ms among commits of 15. So a thread with its own connection moves the log several times
+  before; the commit that meets that bound has little left to move;
+- durability does not depend on it: each commit has its own fsync of the log (except for pages of a sync,
+  repeatable.py), and SQLite only moves what is durable in the log. If the thread fails or is late, commits do it;
+- once the log is long, the writers of this process pause while its rest is moved: SQLite starts the log again only when
+  all of it was moved and nothing was added;
+- a store has one such thread at a time, which ends with its work; while another process does the same, it does nothing;
+- this is for files of our own engines: a host decides about the log of its connections.
 """
 
 from __future__ import annotations
@@ -26,27 +25,27 @@ from sqlalchemy import Engine
 from ocpi_emsp.storage.sql.engine import apart, is_in_memory
 
 COMMITS: Final = 16
-"""As many at least for another checkpoint: one costs two to four writes to the disk."""
+"""Fewest commits between two checkpoints, each of which costs two to four writes to the disk."""
 SECONDS: Final = 0.25
-"""Between two of them: with a log that fills in a second, a quarter of it is left for a commit at most."""
+"""Least time between two checkpoints: of a log that fills in a second, at most a quarter is left for a commit."""
 PAUSED_PAGES: Final = 2000
-"""In the log, half of the bound of a commit: from here on writers pause for the rest."""
+"""Pages in the log from which writers pause for its rest: half of a commit's bound."""
 _PAUSE_SECONDS: Final = 0.5
-"""Waits for the writers no longer than this; the next checkpoint tries again."""
+"""Longest wait for the writers; then the next checkpoint tries again."""
 
 
 class Checkpoints(Protocol):
-    """What is called of every commit."""
+    """Takes note of every commit."""
 
     def committed(self) -> None:
-        """A transaction was committed; by one thread at a time."""
+        """Note that a transaction was committed; called by one thread at a time."""
 
     def close(self) -> None:
         """Wait for the thread."""
 
 
 def checkpoints(engine: Engine, writing: threading.Lock, *, is_ours: bool) -> Checkpoints:
-    """Those of an engine's file; none for another database. ``writing`` is held while this process writes."""
+    """Return the checkpoints of an engine's file, or none for another database. Writers hold ``writing``."""
     if not is_ours or engine.dialect.name != "sqlite" or is_in_memory(engine.url):
         return _None()
     return _Beside(engine, writing)
@@ -54,10 +53,10 @@ def checkpoints(engine: Engine, writing: threading.Lock, *, is_ours: bool) -> Ch
 
 class _None:
     def committed(self) -> None:
-        """There is no log, or it is a host's."""
+        """Do nothing: there is no log, or it is the host's."""
 
     def close(self) -> None:
-        """There is no thread."""
+        """Do nothing: there is no thread."""
 
 
 class _Beside:
@@ -75,9 +74,9 @@ class _Beside:
         if self._thread is not None and self._thread.is_alive():
             return
         self._commits = 0
-        # No daemon: it is done soon, and a process waits for it at its end.
+        # Not a daemon: it ends soon, and an exiting process waits for it.
         thread = threading.Thread(target=self._run, name="ocpi-emsp checkpoint")
-        with suppress(RuntimeError):  # none can be started, as while the interpreter ends: what is committed stays so
+        with suppress(RuntimeError):  # no thread can start, as while the interpreter ends: the commits are durable
             thread.start()
             self._thread = thread
 
@@ -87,7 +86,7 @@ class _Beside:
 
     def _run(self) -> None:
         try:
-            # It may have been moved, or be locked: the next commit says so.
+            # The file may have been moved, or be locked: the next commit reports that.
             with suppress(sqlite3.Error), closing(apart(self._engine)) as connection:
                 if _moved(connection) >= PAUSED_PAGES and self._writing.acquire(timeout=_PAUSE_SECONDS):
                     try:
@@ -99,7 +98,7 @@ class _Beside:
 
 
 def _moved(connection: sqlite3.Connection) -> int:
-    """Move what is in the log, as far as no reader needs the file as it is; how many pages there were. It waits for
-    no one; -1 where another connection does the same, or there is no log."""
+    """Move the log into the file as far as readers allow, without waiting; return its pages, -1 if another connection
+    does the same, or there is no log."""
     pages: int = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
     return pages

@@ -1,10 +1,10 @@
-"""Engines, and what their drivers raise, translated once.
+"""Engines, and the translation of what their drivers raise.
 
 Rules of this module:
 - SQLite: WAL, so that readers never wait; synchronous=FULL, since an answered push must survive a power cut;
-  foreign keys on; one that finds the file locked waits; the files are readable by their owner alone;
-- a driver that refuses a value raised for the document, the key or the entry: CannotStore; everything else is
-  StoreFailed, which names the database without its password.
+    foreign keys on; a locked file is waited for; only the owner may read the files;
+  - a document, key or entry that the driver refuses raises CannotStore; every other failure raises StoreFailed, which
+    names the database without its password.
 """
 
 from __future__ import annotations
@@ -25,32 +25,33 @@ from ocpi_emsp.storage.sql.on_loop import may_await
 from ocpi_emsp.storage.sql.prepared import say
 
 _BLOCKING = {"sqlite+aiosqlite": "sqlite"}
-"""Async drivers that a URL may name, and what is used on the same database: a store has threads (_pieces.py)."""
+"""Async drivers that a URL may name, and the blocking ones used instead: a store has threads (_pieces.py)."""
 _POOL = {"pool_size": 8, "max_overflow": 24}
-"""Connections that stay open, and those beside them under load: several event loops, and the threads of sync hosts."""
+"""Connections that stay open, and further ones under load: for several event loops, and the threads of sync hosts."""
 _QUIET = {"hide_parameters": True}
-"""What SQLAlchemy says of a statement that failed is logged; drivers' tokens and auth ids do not belong there."""
+"""Errors of SQLAlchemy are logged, and parameters in them would show drivers' tokens and auth ids."""
 _CONNECT_SECONDS = 10
-"""A server that does not take a connection in this time is not there."""
+"""Seconds after which a server that accepts no connection counts as down."""
 _CLAUSE = "status_codes.md#2xxx-client-errors"
 
 
 _CHECKPOINT_PAGES = 4000
-"""Pages in the write-ahead log that a commit moves into the file: 16 MB. With SQLite's own 1000 a PATCH writes nearly
-twice the bytes, and one in a hundred waits for that (among 6,000 EVSEs 115 KiB and 24 ms, with 4000 65 KiB and 14 ms).
-With 16,000 less is written, and nothing is faster. Mostly they are there already (checkpoints.py)."""
+"""Pages in the write-ahead log from which a commit moves them into the file: 16 MB. With SQLite's default of 1000 a
+PATCH writes nearly twice the bytes, and one in a hundred waits for that (among 6,000 EVSEs 115 KiB and 24 ms, with
+4000 65 KiB and 14 ms). With 16,000 less is written, but nothing is faster. Mostly a thread has moved them before
+(checkpoints.py)."""
 _CACHE_KIB = 8000
-"""What a connection may hold of the file. With SQLite's own 2000 a PATCH among 30,000 EVSEs takes a sixth longer."""
+"""A connection's cache of the file. With SQLite's default of 2000 a PATCH among 30,000 EVSEs takes a sixth longer."""
 _WAL_TRIES = 20
-"""More than processes that open a new file at one moment."""
+"""More tries than there are processes that open a new file at the same moment."""
 
 
 class MissingSlash(ValueError):
-    """A URL of SQLite whose file stands where a host belongs."""
+    """A URL of SQLite with its file in the place of a host."""
 
 
 def usable_url(text: str | URL) -> URL:
-    """The URL of a database that is known. Raises ValueError for any other, MissingSlash for one that is nearly one."""
+    """Return the URL of a supported database. Raises MissingSlash if only a slash is missing, else ValueError."""
     try:
         url = make_url(text)
     except sql.ArgumentError:
@@ -70,7 +71,7 @@ def usable_url(text: str | URL) -> URL:
 
 
 def prepare_threshold(url: URL) -> dict[str, int | None]:
-    """What the URL says of psycopg's prepared statements, as psycopg takes it; a query of a URL holds text alone.
+    """Return the URL's ``prepare_threshold`` as psycopg expects it; in a URL it is text.
 
     ``prepare_threshold=none`` is for a pool that gives each transaction another connection. Raises ValueError.
     """
@@ -83,15 +84,15 @@ def prepare_threshold(url: URL) -> dict[str, int | None]:
 
 
 def blocking_engine(url: URL, timeout: float) -> Engine:
-    """The engine of a URL; its driver is one that blocks."""
+    """Create the engine of a URL, with a blocking driver."""
     engine = create_engine(url.set(drivername=_BLOCKING.get(url.drivername, url.drivername)), **_options(url, timeout))
     _prepare(engine)
     return engine
 
 
 def may_prepare(engine: Engine) -> bool:
-    """Whether statements may be prepared on the connections of an engine of our own: on PostgreSQL, without a pool
-    that gives each transaction another connection."""
+    """Return True if statements may be prepared on connections of our own engine: on PostgreSQL, unless a pool gives
+    each transaction another connection."""
     return engine.dialect.name == "postgresql" and prepare_threshold(engine.url) != {"prepare_threshold": None}
 
 
@@ -112,7 +113,7 @@ def _options(url: URL, timeout: float) -> dict[str, Any]:
         }
         connect = {name: value for name, value in defaults.items() if name not in url.query}
         connect |= prepare_threshold(url)
-        # Nothing is begun but by us: what only reads needs no transaction, and to switch for each costs more than it.
+        # Only our own BEGIN begins a transaction: reads need none, and switching for each would cost more than one.
         return {
             **_QUIET,
             **_POOL,
@@ -126,7 +127,7 @@ def _options(url: URL, timeout: float) -> dict[str, Any]:
 
 
 def is_in_memory(url: URL) -> bool:
-    """True for a SQLite database that ends with its connection."""
+    """Return True for a SQLite database that ends with its connection."""
     if not url.drivername.startswith("sqlite"):
         return False
     database = url.database or ""
@@ -134,8 +135,8 @@ def is_in_memory(url: URL) -> bool:
 
 
 def _make_privately(_: object, __: object, arguments: Any, options: dict[str, Any]) -> None:
-    """Make a database file that is not there, for its owner alone, whatever the umask: SQLite gives its -wal, -shm and
-    -journal the rights of the file."""
+    """Create a missing database file for its owner alone, whatever the umask: SQLite gives -wal, -shm and -journal the
+    permissions of the file."""
     path = str(arguments[0])
     if options.get("uri"):
         parts = urlsplit(path)
@@ -144,7 +145,7 @@ def _make_privately(_: object, __: object, arguments: Any, options: dict[str, An
         path = unquote(parts.path)
     try:
         descriptor = os.open(os.path.realpath(path), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
-    except OSError:  # it is there, or cannot be made, which SQLite then says in its own words
+    except OSError:  # it exists, or cannot be created, which SQLite then reports
         return
     os.close(descriptor)
 
@@ -158,16 +159,16 @@ def _set_up_sqlite(connection: Any, _: object) -> None:
         cursor.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         cursor.execute(f"PRAGMA cache_size = {-_CACHE_KIB}")
     except sqlite3.OperationalError as error:
-        if "readonly" not in str(error):  # its first statement then fails with a sentence
+        if "readonly" not in str(error):  # the first write then fails with a clear message
             raise
     finally:
         cursor.close()
 
 
 def _write_ahead(cursor: Any) -> None:
-    """Have the file use a write-ahead log, while other processes that opened it just now may do the same.
+    """Switch the file to a write-ahead log, while other processes that just opened it may do the same.
 
-    SQLite waits for no one there, but says at once that the file is locked; for a writer it waits.
+    SQLite does not wait there, but fails at once if the file is locked; BEGIN IMMEDIATE waits for the other process.
     """
     for _ in range(_WAL_TRIES):
         try:
@@ -183,7 +184,7 @@ def _write_ahead(cursor: Any) -> None:
 
 
 def apart(engine: Engine) -> sqlite3.Connection:
-    """A connection to an engine's SQLite file beside its pool, which waits for nothing and makes no file."""
+    """Open a connection to an engine's SQLite file outside of its pool; it never waits, and creates no file."""
     (database,), options = engine.dialect.create_connect_args(engine.url)
     if not options.get("uri"):
         database, options = f"{Path(str(database)).absolute().as_uri()}?mode=rw", {**options, "uri": True}
@@ -193,7 +194,7 @@ def apart(engine: Engine) -> sqlite3.Connection:
 
 
 def key_file(url: URL) -> Path:
-    """Where the key file is: beside the SQLite file; in the working directory for a server."""
+    """Return the path of the key file: beside the SQLite file; in the working directory for a server."""
     if url.drivername.startswith("sqlite") and not is_in_memory(url):
         file = str(url.database)
         if file.startswith("file:"):  # a URI, as in sqlite:///file:/srv/emsp.db?mode=ro&uri=true
@@ -203,27 +204,27 @@ def key_file(url: URL) -> Path:
 
 
 def describe(engine: Engine) -> str:
-    """The database, without its password."""
+    """Return the database's URL without its password."""
     return engine.url.render_as_string(hide_password=True)
 
 
 def isolated(connection: Connection, *, read_only: bool, snapshots: bool) -> Connection:
-    """The connection as a transaction wants it. On PostgreSQL, reads need no transaction: each sees what is committed,
-    as it would within one; that saves two round trips. With ``snapshots`` all of them see one moment."""
+    """Return the connection with the isolation level of a transaction. On PostgreSQL, reads need no transaction: each
+    sees what is committed, as within one; that saves two round trips. With ``snapshots`` all of them see one moment."""
     if not read_only or connection.dialect.name != "postgresql" or begins_nothing(connection):
         return connection
     return connection.execution_options(isolation_level="REPEATABLE READ" if snapshots else "AUTOCOMMIT")
 
 
 def begins_nothing(connection: Connection) -> bool:
-    """True for psycopg's blocking connection that commits each statement by itself unless BEGIN is sent."""
+    """Return True for a blocking psycopg connection that commits each statement by itself unless BEGIN is sent."""
     dialect = connection.dialect
     return dialect.driver == "psycopg" and bool(connection.connection.autocommit)
 
 
 @contextmanager
 def translated(engine: Engine) -> Iterator[None]:
-    """What the driver raises inside becomes StoreFailed or CannotStore."""
+    """Raise StoreFailed or CannotStore for what the driver raises inside."""
     try:
         yield
     except Exception as error:
@@ -234,7 +235,7 @@ def translated(engine: Engine) -> Iterator[None]:
 
 
 def translation(engine: Engine, error: Exception) -> Exception:
-    """What becomes of something that a driver or SQLAlchemy raised; anything else stays as it is."""
+    """Return the error for what a driver or SQLAlchemy raised; any other error is returned as it is."""
     driver = error.orig if isinstance(error, sql.DBAPIError) else error
     if isinstance(driver, engine.dialect.loaded_dbapi.Error):
         cause = (str(driver).strip().splitlines() or ["the driver gave no reason"])[0]
@@ -247,7 +248,7 @@ def translation(engine: Engine, error: Exception) -> Exception:
 
 
 def _refuses_a_value(engine: Engine, error: BaseException) -> bool:
-    """True if the value is at fault; PostgreSQL: SQLSTATE classes 22 (data), 23 (integrity), 54 (limits)."""
+    """Return True if the value is at fault; PostgreSQL: SQLSTATE classes 22 (data), 23 (integrity), 54 (limits)."""
     driver = engine.dialect.loaded_dbapi
     if isinstance(error, (driver.IntegrityError, getattr(driver, "DataError", sqlite3.DataError))):
         return True
@@ -256,7 +257,7 @@ def _refuses_a_value(engine: Engine, error: BaseException) -> bool:
 
 
 def refused(cause: str) -> CannotStore:
-    """The refusal of something that the database cannot hold."""
+    """Return the error for a value that the database cannot hold."""
     finding = Finding(
         pointer="",
         rule="store.refused",
@@ -269,9 +270,9 @@ def refused(cause: str) -> CannotStore:
 
 @contextmanager
 def ended(transaction: Transaction, engine: Engine, parties_changed: Callable[[], None]) -> Iterator[None]:
-    """Commit a transaction at the end of a block that writes in it, or roll it back where the block raises.
+    """Commit a transaction at the end of the block, or roll it back if the block raises.
 
-    ``parties_changed`` is called also where it is not known whether it committed. Raises StoreFailed, CannotStore.
+    ``parties_changed`` is also called if the commit failed and may have been done. Raises StoreFailed, CannotStore.
     """
     try:
         yield
@@ -287,26 +288,26 @@ def ended(transaction: Transaction, engine: Engine, parties_changed: Callable[[]
 
 
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
-"""A statement sees what was committed before it: also what was committed while a lock was waited for."""
+"""A statement sees what was committed before it, including what was committed while a lock was waited for."""
 COMMIT = "COMMIT"
 _BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 def begin(connection: Connection, *, read_only: bool, snapshots: bool = False) -> None:
-    """Begin a transaction: on SQLite one that has the write lock from the start, unless it only reads."""
+    """Begin a transaction; on SQLite it has the write lock from the start, unless it only reads."""
     if begins_nothing(connection):
         if snapshots or not read_only:
             say(connection, _BEGIN_SNAPSHOT if read_only else BEGIN)
         return
     if connection.dialect.name != "sqlite":
         return
-    if _in_transaction(connection):  # an engine of the host that begins by itself, deferred
+    if _in_transaction(connection):  # the host's engine begins by itself, deferred
         say(connection, "ROLLBACK")
     say(connection, "BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
 def begin_joined(connection: Connection) -> None:
-    """Make sure that the host's transaction has begun: on SQLite its driver waits for the first change to do that."""
+    """Make sure that the host's transaction has begun: on SQLite its driver only begins with the first change."""
     if connection.dialect.name != "sqlite":
         return
     if not connection.in_transaction():

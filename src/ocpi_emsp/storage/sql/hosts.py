@@ -1,6 +1,6 @@
-"""A host's transaction, in whichever way the host has it: of SQLAlchemy's Core, its ORM, or a driver's own connection.
+"""A host's transaction, opened with SQLAlchemy's Core, its ORM, or a driver's own connection.
 
-Rules of this module: nothing here begins, commits, rolls back or closes what is the host's.
+Rules of this module: nothing here begins, commits, rolls back or closes what belongs to the host.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 
 def joinable(engine: Engine, host: object) -> Connection | AsyncConnection:
-    """The connection to join. Raises TypeError for what has no transaction that this database knows."""
+    """Return the connection to join. Raises TypeError for anything without a transaction of this database."""
     if isinstance(host, Connection | AsyncConnection):
         return host
     if isinstance(host, Session):
@@ -25,14 +25,14 @@ def joinable(engine: Engine, host: object) -> Connection | AsyncConnection:
 
 
 async def awaited_joinable(engine: Engine, host: object) -> Connection | AsyncConnection:
-    """:func:`joinable`, also for an AsyncSession."""
+    """Do as :func:`joinable`, for an AsyncSession as well."""
     return await host.connection() if isinstance(host, AsyncSession) else joinable(engine, host)
 
 
 def _borrowed(engine: Engine, raw: object) -> Connection:
-    """SQLAlchemy over a driver's connection, which it neither ends a transaction of nor closes."""
+    """Return a SQLAlchemy connection over a driver's one, which it neither commits, rolls back nor closes."""
     if getattr(engine.dialect, "server_version_info", None) is None:
-        engine.connect().close()  # what a dialect has to know of its server
+        engine.connect().close()  # the dialect reads its server's version on first use
     dialect = copy(engine.dialect)
     for name in ("do_commit", "do_rollback", "do_close"):
         setattr(dialect, name, lambda _: None)

@@ -1,9 +1,9 @@
-"""What a transaction has locked, as it stands in it: no other transaction changes it, so it is read once.
+"""The records that a transaction has locked: no other transaction changes them, so each is read once.
 
 Rules of this module:
-- a record stands as it was found, or as it was put since; the next write of it is told by that: a new row, other
-  columns, or other times only;
-- the EVSEs of a location are known as a whole where the location itself is locked: whoever adds one locks it first.
+- a record is stored here as it was found or last sent; that decides what the next write of it is: a new row, changed
+  columns, or changed times only;
+- all EVSEs of a location are known if the location is locked: a transaction that adds one locks the location first.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ Location = tuple[str, str, str]
 
 
 def location_of(evse: Key) -> Location:
-    """The location of an EVSE."""
+    """Return the location of an EVSE."""
     return evse.country_code, evse.party_id, evse.parent
 
 
 @define
 class Locked:
-    """The records of a transaction that were read. ``None``: there is none with this key."""
+    """The records that a transaction has read; ``None`` for a key without a record."""
 
     records: dict[Key, Record | None] = field(factory=dict)
     extended: set[Location] = field(factory=set)
-    """The locations with new EVSEs that are not sent yet, whose place among the others the database decides."""
+    """The locations with new EVSEs that are not sent yet; the database decides their order."""
     _grown: set[Location] = field(factory=set)
-    """Those whose new EVSEs were sent."""
+    """The locations whose new EVSEs were sent."""
     _families: dict[Location, list[Key]] = field(factory=dict)
     """The EVSEs of a locked location, oldest first."""
 
     def record(self, key: Key) -> Record | None:
-        """The record as it was found or sent last, where it was read."""
+        """Return the record as it was found or last sent; None if it was not read."""
         return self.records.get(key)
 
     def is_absent(self, key: Key) -> bool:
-        """True for a key that is locked and has no record: no other transaction adds one before the end."""
+        """Return True for a locked key without a record: no other transaction adds one before the end."""
         if key.kind == Kind.EVSE:
             location = location_of(key)
             if location in self._families:
@@ -51,22 +51,22 @@ class Locked:
         return key in self.records and self.records[key] is None
 
     def current(self, key: Key, pending: Mapping[Key, Record]) -> Record | None:
-        """The record as it stands, with what was put and is not sent yet."""
+        """Return the current record, with what was put and is not sent yet."""
         found, changed = self.records[key], pending.get(key)
         return found if found is None or changed is None else _rewritten(found, changed)
 
     def current_record(self, key: Key, pending: Mapping[Key, Record]) -> Record:
-        """The record of an EVSE that is there."""
+        """Return the current record of an EVSE that exists."""
         found = self.current(key, pending)
         assert found is not None
         return found
 
     def family(self, location: Key) -> Sequence[Key] | None:
-        """The EVSEs of a location, if they are known."""
+        """Return the EVSEs of a location; None if they are not known."""
         return None if location[1:4] in self.extended else self._families.get(location[1:4])
 
     def unread_families(self, keys: Iterable[Key]) -> dict[Owner, list[str]]:
-        """The locations among these whose EVSEs are not known, by their owners; not those known to be absent."""
+        """Return the locations among these whose EVSEs are not known, by owner, without those known to be absent."""
         owners: dict[Owner, list[str]] = {}
         for key in keys:
             location = key[1:4]
@@ -76,7 +76,7 @@ class Locked:
         return owners
 
     def add_family(self, location: Location, evses: list[Record]) -> list[Record]:
-        """All EVSEs of a location, oldest first; they are known from now on where the location is locked."""
+        """Return all EVSEs of a location, oldest first; they are known from now on if the location is locked."""
         evses.sort(key=lambda evse: evse.sequence)
         self.records.update((evse.key, evse) for evse in evses)
         key = tuple.__new__(Key, (Kind.LOCATION, *location, ""))  # Key() itself takes three times as long
@@ -85,7 +85,7 @@ class Locked:
         return evses
 
     def sent(self, pending: Mapping[Key, Record]) -> None:
-        """These were sent; the sequence of a new one is not known before it is read."""
+        """Note that these were sent; the sequence of a new record is not known before it is read."""
         for location in self.extended:
             self._families.pop(location, None)
         self._grown |= self.extended
@@ -98,7 +98,7 @@ class Locked:
                 self.records[key] = _rewritten(found, changed)
 
     def forget(self, deleted: Key) -> None:
-        """This one was deleted, a location with its EVSEs."""
+        """Remove a deleted record; a location with its EVSEs."""
         self.records.pop(deleted, None)
         if deleted.kind == Kind.EVSE:
             self._families.pop(location_of(deleted), None)
@@ -110,7 +110,7 @@ class Locked:
 
 
 def _rewritten(found: Record, changed: Record) -> Record:
-    """A record that was found, as it was put since; ``evolve`` takes six times as long."""
+    """Return a found record with what was put since; ``evolve`` takes six times as long."""
     return Record(
         found.key,
         changed.document,

@@ -1,11 +1,11 @@
-"""Whether parties and credentials that were read still stand, by what a database says of itself.
+"""Changes of parties and credentials since they were read, as far as a database reports them.
 
 Rules of this module (:class:`ocpi_emsp.ports.PartyWatching`):
-- SQLite: the revisions of these very rows are read again, on connections of their own, which never wait for a lock.
-  That takes 10 microseconds, and holds for whatever process writes the file. (``PRAGMA data_version`` would say that a
-  file changed, and takes half of that; but every push changes it.)
-- PostgreSQL: each commit that changes one is notified, and whatever was read before is old then; see announcements.py;
-- any other database, a driver that cannot listen, and a database in memory: not known, so all is read each time.
+- SQLite: the revisions of these rows are read again, on separate connections, which never wait for a lock. That takes
+  10 microseconds, and works for every process that writes the file. (``PRAGMA data_version`` takes half of that, but
+  shows any change of the file, and every push is one.)
+- PostgreSQL: each commit that changes one notifies, and what was read before expires; see announcements.py;
+- any other database, a driver that cannot listen, and a database in memory: unknown, so they are read each time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SQLITE_DRIVERS: Final = ("pysqlite", "aiosqlite")
 
 
 class PartyWatch(Protocol):
-    """What watches the parties of a store."""
+    """Watches the parties of a store."""
 
     def watched(self) -> object | None:
         """See :meth:`ocpi_emsp.ports.PartyWatching.watch_parties`."""
@@ -40,21 +40,21 @@ class PartyWatch(Protocol):
         """See :meth:`ocpi_emsp.ports.PartyWatching.is_unchanged`."""
 
     def committed(self) -> None:
-        """This process committed, or tried to commit, a change of a party or a credential."""
+        """Note that this process committed, or tried to commit, a change of a party or a credential."""
 
     def close(self) -> None:
-        """Close what is open; the next look opens it again."""
+        """Close the connections; the next look opens them again."""
 
 
 def party_watch(engine: Engine, tables: Tables, announcements: Announcements | None) -> PartyWatch:
-    """What can be had for the database of an engine."""
+    """Return the best watch for the database of an engine."""
     if announcements is not None:
         return _Notified(announcements)
     dialect = engine.dialect
     if dialect.name != "sqlite" or dialect.driver not in _SQLITE_DRIVERS or is_in_memory(engine.url):
         return _Unknown()
     if any(table.schema is not None for table in tables.objects.values()):
-        return _Unknown()  # of a database that the host attaches to its own connections
+        return _Unknown()  # in a database that the host attaches to its own connections
     return _OfFile(engine, tables)
 
 
@@ -66,10 +66,10 @@ class _Unknown:
         return False
 
     def committed(self) -> None:
-        """Nothing is remembered."""
+        """Do nothing: nothing is cached."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
 
 class _Notified:
@@ -86,17 +86,17 @@ class _Notified:
         self._announcements.changed()
 
     def close(self) -> None:
-        """The announcements are the store's."""
+        """Do nothing: the store closes the announcements."""
 
 
 class _OfFile:
-    """Looks at rows of a SQLite file."""
+    """Reads the rows of a SQLite file again."""
 
     def __init__(self, engine: Engine, tables: Tables) -> None:
         self._engine = engine
         self._tables = tables
         self._of_process: dict[int, deque[sqlite3.Connection]] = {}
-        weakref.finalize(self, _close_here, self._of_process)  # of a store that is forgotten, not closed
+        weakref.finalize(self, _close_here, self._of_process)  # for a store that is dropped without close()
         self._texts: dict[tuple[str, ...], str] = {}
 
     def watched(self) -> object:
@@ -118,20 +118,20 @@ class _OfFile:
             return False
         try:
             found = connection.execute(text, values).fetchall()
-        except sqlite3.Error:  # locked, or moved: the transaction that reads it then waits, or says so
+        except sqlite3.Error:  # locked, or moved: the transaction that reads it waits, or reports that
             connection.close()
             return False
         idle.append(connection)
         return found == expected
 
     def committed(self) -> None:
-        """The rows say so themselves."""
+        """Do nothing: the rows show the change."""
 
     def close(self) -> None:
         _close_here(self._of_process)
 
     def _statement(self, kinds: tuple[str, ...]) -> str:
-        """The position, sequence and revision of each row that is there, in their order."""
+        """Return the query for the position, sequence and revision of each existing row, in order."""
         preparer = self._engine.dialect.identifier_preparer
         names = (preparer.format_table(self._tables.objects[kind]) for kind in kinds)
         return " UNION ALL ".join(
@@ -146,7 +146,7 @@ class _OfFile:
 
 
 def _close_here(of_process: dict[int, deque[sqlite3.Connection]]) -> None:
-    """Close the connections of this process: those of a parent are not ours to end."""
+    """Close the connections of this process, not those of its parent."""
     idle = of_process.get(os.getpid(), deque())
     with suppress(IndexError):  # another thread took the last one
         while idle:

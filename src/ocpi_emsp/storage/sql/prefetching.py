@@ -1,12 +1,10 @@
-"""What a transaction reads and locks at once: the records of a page, its checkpoint, the EVSEs of its locations.
+"""Reads and locks of many records at once: a page, its checkpoint, the EVSEs of its locations.
 
 Rules of this module:
-- PostgreSQL: keys without a record are locked by their numbers, in the order of these, before any row is; then the
-  rows, each kind in its order: two transactions that locked rows first would wait for each other where one of them has
-  just added a row;
-- each statement sees what was committed before it, so what is locked is read after it was;
-- where statements are piped, all are one round trip: the EVSEs of locations that turn out not to be there are asked
-  for, too.
+- PostgreSQL: keys without a record are locked first, by their numbers and in that order; then the rows, kind by kind in
+  order. If rows were locked first, two transactions would wait for each other once one of them has added a row;
+- each statement sees what was committed before it, so a record is read after it was locked;
+- piped statements take one round trip in all, so the EVSEs of locations that turn out to be absent are also read.
 """
 
 from __future__ import annotations
@@ -25,13 +23,12 @@ from ocpi_emsp.storage.sql.values import identity
 
 Rows: TypeAlias = list[Any]
 LOCKED_FIRST = frozenset({Kind.CDR, Kind.CHECKPOINT})
-"""Locked before it is known whether they are there: nearly all CDRs that are asked for are new, and a checkpoint is
-asked for alone."""
+"""Kinds whose keys are locked before a look for the record: nearly all CDRs are new, and a checkpoint is read alone."""
 
 
 @frozen
 class Prefetch:
-    """Statements that read and lock, and what becomes of their rows in :attr:`locked`."""
+    """Statements that read and lock; their rows go to :attr:`locked`."""
 
     shared: Shared
     locked: Locked
@@ -39,10 +36,10 @@ class Prefetch:
     advisory: bool
     _asked: list[Asked] = field(factory=list)
     _takes: list[tuple[int, Callable[[Rows], None]]] = field(factory=list)
-    """How many statements, and what takes their rows."""
+    """Numbers of statements, and the functions that take their rows."""
 
     def send(self, ask: Callable[[Sequence[Asked]], list[Rows]]) -> None:
-        """Send what was asked for."""
+        """Send the collected statements."""
         if not self._asked:
             return
         found = iter(ask(self._asked))
@@ -56,7 +53,7 @@ class Prefetch:
         self._takes.append((len(asked), take))
 
     def group(self, keys: Mapping[str, Key]) -> None:
-        """The records of these keys, of one kind, owner and parent; by their ids, in order."""
+        """Add the records of these keys, by id and in order; all have the same kind, owner and parent."""
         ids, a_key = list(keys), next(iter(keys.values()))
         statements = self.shared.objects[a_key.kind]
         values = identity(statements, a_key)
@@ -77,14 +74,14 @@ class Prefetch:
             locked = self.locked.records
             locked.update(dict.fromkeys(keys.values()))
             locked.update(zip(found, records(self.shared, statements, found, rows), strict=True))
-            # Those were deleted just now, so they are not locked: whoever asks for one locks it.
+            # These were deleted just now, so they are not locked: the next read of one locks it.
             for deleted in there.difference(key.id for key in found):
                 del locked[keys[deleted]]
 
         self._add(several.asked(values, ids), take)
 
     def families(self, owner: Owner, ids: Sequence[str]) -> None:
-        """The EVSEs of locations that are locked by then."""
+        """Add the EVSEs of locations that are locked by then."""
         statements = self.shared.evses
         families = statements.families_locked if self.locks else statements.families
         values = {"k_country_code": owner[0], "k_party_id": owner[1]}

@@ -1,12 +1,12 @@
 """Statements that SQLAlchemy compiles once and the driver's own cursor executes.
 
 Rules of this module:
-- what SQLAlchemy does for every execution (cache keys, contexts, result objects) costs more than the statement; what it
-  does for the text and the types is done once, here;
-- many rows are converted column by column, in C: of a page of a sync each has a dozen values, and mostly none changes;
-- psycopg's cursor is used again, since making one costs half of what executing does; one that holds many rows is not;
-- a driver's error is raised as it is; a connection that is lost is invalidated, and the idle ones with it, so that the
-  next transaction opens a new one.
+- SQLAlchemy's work for every execution (cache keys, contexts, result objects) costs more than the statement; its work
+  for the text and the types is done once, here;
+- many rows are converted column by column, in C: each row of a sync's page has a dozen values, most of them unchanged;
+- psycopg's cursor is used again, since creating one costs half of an execution; one that holds many rows is closed;
+- a driver's error is raised as it is; a lost connection is invalidated together with the idle ones, so that the next
+  transaction opens a new one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Dialect, Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 
 PSYCOPG: Final = ("psycopg", "psycopg_async")
-"""SQLAlchemy's names of the driver: its blocking side, and the async one in SQLAlchemy's bridge."""
+"""SQLAlchemy's names of the driver: blocking, and async in SQLAlchemy's bridge."""
 
 
 _COMPILED: Final = ("text", "arranged", "_compiled", "_row", "_gives_rows", "_converted")
@@ -29,16 +29,16 @@ Rows: TypeAlias = Sequence[Sequence[Any]]
 
 
 class Prepared:
-    """A statement in the words of one dialect: values in by name, rows out by name.
+    """A statement in one dialect, with values and rows by name.
 
-    It is compiled when it is first needed: a store has hundreds of them, and a process often needs ten.
+    It is compiled on first use: a store has hundreds of them, and a process often needs ten.
     """
 
     __slots__ = ("_dialect", "_statement", *_COMPILED)
 
     text: str
     arranged: Callable[[Mapping[str, Any]], Any]
-    """Makes of values by name what the driver's cursor takes."""
+    """Turns values by name into the arguments of the driver's cursor."""
     _compiled: SQLCompiler
     _row: Callable[[Iterable[Any]], Any]
     _gives_rows: bool
@@ -49,7 +49,7 @@ class Prepared:
         self._dialect = dialect
 
     def __getattr__(self, name: str) -> Any:
-        """Compile; Python asks here for what is not set yet. Two threads that are first both find the same."""
+        """Compile on the first access to an attribute that is not set. Two threads at once compute the same."""
         if name not in _COMPILED:
             raise AttributeError(f"Prepared has no attribute '{name}'")
         self._compile()
@@ -70,29 +70,29 @@ class Prepared:
         self.text = str(compiled)
 
     def arranger(self, names: Sequence[str]) -> Callable[[Rows], Iterable[Any]]:
-        """What makes of many rows, each with the values of these names, what the driver's cursor takes, once."""
+        """Return a function that turns many rows with these names into the arguments of the driver's cursor."""
         return _arrange_many(self._compiled, self._dialect, names)
 
     def execute(self, connection: Connection, values: Mapping[str, Any]) -> int:
-        """Execute it; the number of rows that it changed."""
+        """Execute it, and return the number of changed rows."""
         cursor = _execute(connection, self.text, self.arranged(values))
         count: int = cursor.rowcount
         _release(connection, cursor)
         return count
 
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[Any]:
-        """The rows that it gives."""
+        """Execute it, and return its rows."""
         return self.executed(connection, self.arranged(values))
 
     def executed(self, connection: Connection, values: Any, *, many: bool = False) -> list[Any]:
-        """Execute it with values that are arranged, or for ``many`` of them; the rows that it gives."""
+        """Execute it with arranged values, or for ``many`` of them, and return its rows."""
         cursor = _execute(connection, self.text, values, many=many)
         found: Rows = cursor.fetchall() if self._gives_rows else ()
         _release(connection, cursor, len(found))
         return self.converted(found)
 
     def converted(self, found: Rows) -> list[Any]:
-        """Rows by name, of those that the driver's cursor gives."""
+        """Turn the rows of the driver's cursor into rows by name."""
         rows: Iterable[Sequence[Any]] = found
         if self._converted and found:
             columns: list[Iterable[Any]] = list(zip(*found, strict=True))
@@ -102,13 +102,13 @@ class Prepared:
         return list(map(self._row, rows))
 
     def named(self, cells: Sequence[Any]) -> Any:
-        """A row by name, of cells that another statement found."""
+        """Return a row by name from cells that another statement found."""
         return self._row(cells)
 
 
 _CURSOR = "ocpi_emsp_cursor"
 _FEW = 100
-"""Rows that a connection may keep until its next statement."""
+"""Most rows that a cursor may hold until the connection's next statement."""
 
 
 def _cursor(connection: Connection) -> Any:
@@ -149,7 +149,7 @@ def say(connection: Connection, text: str) -> None:
 
 
 def forget_if_lost(connection: Connection, error: BaseException, cursor: Any = None) -> None:
-    """Where the server is gone, this connection and the idle ones are not used again."""
+    """Discard this connection and the idle ones if the error says that the server is gone."""
     dialect, raw = connection.dialect, connection.connection.dbapi_connection
     if isinstance(error, dialect.loaded_dbapi.Error) and dialect.is_disconnect(error, raw, cursor):
         connection.invalidate(error)
@@ -157,8 +157,8 @@ def forget_if_lost(connection: Connection, error: BaseException, cursor: Any = N
 
 
 def _arrange(compiled: SQLCompiler, dialect: Dialect) -> Callable[[Mapping[str, Any]], Any]:
-    """What makes of values by name what the driver's cursor takes; what is not given is the constant of the statement,
-    or NULL. It runs for every row, so nothing is called for a value that stays as it is."""
+    """Return a function that turns values by name into the arguments of the driver's cursor. A missing value is the
+    statement's constant, or NULL. It runs for every row, so nothing is called for a value that stays as it is."""
     absent, processes = _binds(compiled, dialect)
     converted = [(name, process) for name, process in processes.items() if process is not None]
 
@@ -180,7 +180,7 @@ def _arrange(compiled: SQLCompiler, dialect: Dialect) -> Callable[[Mapping[str, 
 
 
 def _arrange_many(compiled: SQLCompiler, dialect: Dialect, names: Sequence[str]) -> Callable[[Rows], Iterable[Any]]:
-    """Do as :func:`_arrange`, for many rows with the values of these names: whole columns are put in their order."""
+    """Do as :func:`_arrange`, for many rows with the values of these names: it reorders whole columns."""
     absent, processes = _binds(compiled, dialect)
     places = {name: place for place, name in enumerate(names)}
     order = list(compiled.positiontup or ()) if compiled.positional else list(absent)
@@ -194,7 +194,7 @@ def _arrange_many(compiled: SQLCompiler, dialect: Dialect, names: Sequence[str])
                 arranged.append(repeat(constant, len(rows)))
             else:
                 arranged.append(columns[place] if process is None else map(process, columns[place]))
-        return zip(*arranged, strict=True)  # one tuple after the other, none of which stays
+        return zip(*arranged, strict=True)  # one tuple after the other, none of them held
 
     if compiled.positional:
         return in_order
@@ -202,7 +202,7 @@ def _arrange_many(compiled: SQLCompiler, dialect: Dialect, names: Sequence[str])
 
 
 def _binds(compiled: SQLCompiler, dialect: Dialect) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Of each value by its name: what it is where it is not given, and what converts it, or None."""
+    """Return, by name, the value of each parameter that is not given, and its converter or None."""
     binds = {name: bind for name, bind in compiled.binds.items() if name in compiled.params}
     absent = {name: compiled.params[name] if not bind.required else None for name, bind in binds.items()}
     return absent, {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in binds.items()}

@@ -1,9 +1,9 @@
-"""What the columns for queries hold: taken from the typed view of a record.
+"""Values of the columns for queries, from the typed view of a record.
 
 Rules of this module:
-- the flow's view is used where it gave one, else the document is decoded; a document without a usable view leaves the
-  columns empty, as does a value that is not in the document;
-- a party's document is redacted: the token that we present stands only in the sealed copy.
+- the flow's view is used if there is one, otherwise the document is decoded; a document without a usable view leaves
+  the columns empty, as does a value that is not in the document;
+- a party's document is redacted: only the sealed copy has the token that we present.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from ocpi_emsp.support import SupportMatrix
 Cells: TypeAlias = tuple[Any, ...]
 
 _LARGEST = 60
-"""The exponent of the largest amount: with an exponent of thousands, PostgreSQL would refuse the record."""
+"""Exponent of the largest amount: PostgreSQL would refuse a record with an exponent of thousands."""
 
 
 class _Command(msgspec.Struct):
-    """What the columns need of a stored command."""
+    """The members of a stored command that have columns."""
 
     command: str
     state: str
@@ -42,7 +42,7 @@ class _Command(msgspec.Struct):
 
 
 class _Audit(msgspec.Struct):
-    """What the columns need of a stored audit."""
+    """The members of a stored audit that have columns."""
 
     verdict: str
     currency: str
@@ -61,7 +61,7 @@ class _Profile(msgspec.Struct, frozen=True):
 
 
 class _Party(msgspec.Struct):
-    """What the columns need of a stored party."""
+    """The members of a stored party that have columns."""
 
     state: str
     versions_url: str | None = None
@@ -71,13 +71,13 @@ class _Party(msgspec.Struct):
 
 
 def projected(kind: str) -> tuple[str, ...]:
-    """The names of the columns of a kind."""
+    """Return the names of the columns of a kind."""
     found = _PROJECTIONS.get(kind)
     return () if found is None else found[2]
 
 
 def projection(record: Record) -> Cells:
-    """The values of these columns; None for each where a record has no view."""
+    """Return the values of these columns; None for each if the record has no view."""
     found = _PROJECTIONS.get(record.key.kind)
     if found is None:
         return ()
@@ -142,7 +142,7 @@ def _audit(audit: _Audit) -> Cells:
 
 
 def _amount(value: Any) -> Any:
-    """A number that every database can hold; none is paid that is larger."""
+    """Return a number that every database can hold; None for a larger one, which is never a real amount."""
     is_large = isinstance(value, Decimal) and (not value.is_finite() or abs(value.adjusted()) > _LARGEST)
     return None if is_large and value else value
 
@@ -162,4 +162,4 @@ _PROJECTIONS: Mapping[str, tuple[type[Any], Callable[[Any], Cells], tuple[str, .
     Kind.PARTY: (_Party, _party, ("state", "versions_url", "endpoints", "policy", "matrix", "token_hashes")),
     Kind.AUDIT: (_Audit, _audit, _Audit.__struct_fields__),
 }
-"""The view of each kind, what takes the values from it, and the names of their columns."""
+"""For each kind its view, the function that takes the values from it, and the names of their columns."""

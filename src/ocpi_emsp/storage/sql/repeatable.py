@@ -1,11 +1,11 @@
-"""Transactions whose work is done again where it is lost; see :func:`ocpi_emsp.ports.repeatable`.
+"""Transactions whose work is repeated if it is lost; see :func:`ocpi_emsp.ports.repeatable`.
 
 Rules of this module:
-- their commit does not wait for the disk: PostgreSQL sends what was committed there within a second, SQLite with the
-  next usual commit that writes something; either way in order, so what was committed later is never there alone;
-- on a busy disk the wait took 40 to 70 us of a location;
-- SQLite: a setting of the connection, which is changed between transactions only, and restored;
-- one that appended to the journal is on the disk at its end: what it appended is delivered then.
+- their commit does not wait for the disk: PostgreSQL writes it there within a second, SQLite with the next ordinary
+  commit that writes something. Both do so in order: a later commit is never on the disk without the earlier ones;
+- on a busy disk the wait took 40 to 70 us per location;
+- SQLite: this is a setting of the connection, changed between transactions only, and restored;
+- one that appended to the journal is on the disk at its end, since its entries are delivered then.
 """
 
 from __future__ import annotations
@@ -23,22 +23,25 @@ from ocpi_emsp.storage.sql.prepared import say
 from ocpi_emsp.storage.sql.transaction import SqlTransaction
 
 Purpose: TypeAlias = Literal["any", "recording", "repeatable"]
-"""What a transaction is for: :func:`ocpi_emsp.ports.recorder`, :func:`ocpi_emsp.ports.repeatable`."""
+"""The purpose of a transaction: :func:`ocpi_emsp.ports.recorder`, :func:`ocpi_emsp.ports.repeatable`."""
 _WITHOUT_WAITING: Final = Asked("SET LOCAL synchronous_commit TO OFF")
 """PostgreSQL: the commit of this transaction does not wait for the disk."""
 _SYNCHRONOUS: Final = "ocpi_emsp_synchronous"
 _NORMAL, _FULL = 1, 2
-"""What SQLite calls to wait for the disk when the log is moved into the file, or at each commit, too."""
+"""Values of SQLite's ``synchronous``: wait for the disk when the log is moved into the file, or at each commit, too."""
 
 
 class RepeatableTransaction(SqlTransaction):
-    """Waits for the disk at its end only where it appended to the journal; on PostgreSQL, where it is piped."""
+    """A transaction whose commit does not wait for the disk unless it appended to the journal.
+
+    On PostgreSQL that is so if it is piped.
+    """
 
     appends = False
-    """It appended to the journal."""
+    """True once it has appended to the journal."""
 
     def append(self, entry: Entry) -> None:
-        """Add to the journal; it is on the disk at the end."""
+        """Add to the journal; the transaction is on the disk at its end."""
         self.appends = True
         super().append(entry)
 
@@ -48,7 +51,7 @@ class RepeatableTransaction(SqlTransaction):
 
 @contextmanager
 def unsynced(connection: Connection) -> Iterator[None]:
-    """SQLite: a transaction inside does not wait for the disk."""
+    """SQLite: let a transaction inside the block not wait for the disk."""
     known = connection.connection.info
     with translated(connection.engine):
         before = known[_SYNCHRONOUS] = known.get(_SYNCHRONOUS) or _pragma(connection, "synchronous")
@@ -63,7 +66,7 @@ def unsynced(connection: Connection) -> Iterator[None]:
 
 
 def make_durable(connection: Connection) -> None:
-    """SQLite: wait until what was committed is on the disk, by a commit that writes a number again."""
+    """SQLite: wait until all commits are on the disk, with a commit that writes a number again."""
     with translated(connection.engine):
         say(connection, "BEGIN IMMEDIATE")
         say(connection, f"PRAGMA user_version = {_pragma(connection, 'user_version')}")

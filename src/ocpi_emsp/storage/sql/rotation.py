@@ -1,8 +1,8 @@
-"""Sealing anew what is sealed in the database, with the key that seals now.
+"""Rotation of the key: seals again, with the current key, what is sealed in the database.
 
 Rules of this module (docs/how-to/secrets.md):
-- a batch is a transaction, so a server that runs beside waits for a moment at most, and what was done stays done;
-- a party that changes meanwhile keeps its change: a row is written only where it still holds what was read;
+- a batch is a transaction, so a running server waits for a moment at most, and finished batches stay done;
+- a party that changes meanwhile keeps its change: a row is written only if it still has the value that was read;
 - nothing is printed, exported or written in plain text.
 """
 
@@ -19,24 +19,24 @@ from sqlalchemy import Connection, Table, select, text, update
 from ocpi_emsp.storage.secrets import SecretBox, is_current
 
 BATCH: Final = 100
-"""Parties of a transaction."""
+"""Parties per transaction."""
 _CHECKPOINT_SECONDS: Final = 5.0
-"""How long it is tried."""
+"""Longest time to try a checkpoint."""
 Begin = Callable[[], AbstractContextManager[Connection]]
 
 
 @frozen
 class Rotated:
-    """What became of the sealed rows."""
+    """Numbers of sealed rows."""
 
     sealed: int
-    """Those that were sealed anew."""
+    """Rows that were sealed again."""
     current: int
-    """Those that the current key had sealed already."""
+    """Rows that the current key had already sealed."""
 
 
 def rotate(begin: Begin, table: Table, box: SecretBox) -> Rotated:
-    """Seal every row of ``table`` anew that another key sealed. Raises StoreFailed where no key opens one."""
+    """Seal every row of ``table`` again that another key sealed. Raises StoreFailed if no key opens a row."""
     sealed = current = after = 0
     while True:
         with begin() as connection:
@@ -62,14 +62,14 @@ def _reseal(connection: Connection, table: Table, box: SecretBox, row: Any) -> i
 
 
 def wipe(connection: Connection) -> None:
-    """SQLite: have what is overwritten from now on zeroed, so that the file holds nothing that the old key opens."""
+    """SQLite: zero what is overwritten from now on, so that the file has nothing that the old key opens."""
     connection.execute(text("PRAGMA secure_delete = ON"))
 
 
 def checkpoint(connection: Connection) -> None:
-    """SQLite: bring the write-ahead log into the file and empty it, as far as readers let it.
+    """SQLite: move the write-ahead log into the file and empty it, as far as readers allow.
 
-    Where another connection does the same at the moment, SQLite waits for no one.
+    It tries again while another connection does the same, for which SQLite does not wait.
     """
     until = monotonic() + _CHECKPOINT_SECONDS
     while connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)")).scalar_one() and monotonic() < until:

@@ -1,4 +1,4 @@
-"""Statements that are executed for many rows, each a tuple in the order of the statement's names."""
+"""Statements for many rows, each a tuple in the order of the statement's names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Rowed:
         self._arranged: Callable[[Rows], Iterable[Any]] | None = None
 
     def asked(self, rows: Rows) -> Asked:
-        """What is to be executed for these rows."""
+        """Return the statement with the values of these rows."""
         if self._arranged is None:
             self._arranged = self.prepared.arranger(self.names)
         values = self._arranged(rows)

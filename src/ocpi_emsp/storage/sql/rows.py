@@ -1,12 +1,12 @@
 """Records as rows, and rows as records.
 
 Rules of this module:
-- a row is a tuple, in the order that its statement's names have; nothing is looked up by name for each of many: with a
-  dict for each row our part of a write took as long as SQLite itself, and it takes 0.4 of that now;
-- a put takes the columns from its typed view and drops it, and SQLite gets one row after the other: what lives until
-  the flush is gone through by the garbage collector, which took a quarter of the time;
-- owner codes are in upper case in the keys that come in;
-- the document of a party that has secrets is in its sealed copy.
+- a row is a tuple in the order of its statement's names, without a lookup by name per row: with a dict per row, our
+  part of a write took as long as SQLite itself; it takes 0.4 of that now;
+- a put takes the columns from the typed view and drops the view, and SQLite receives one row after the other: the
+  garbage collector traverses what lives until the flush, which took a quarter of the time;
+- keys have their owner codes in upper case already;
+- the document of a party with secrets is in its sealed copy.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from ocpi_emsp.storage.sql.statements import BESIDE_THE_DOCUMENT, ObjectStatemen
 from ocpi_emsp.storage.sql.tables import HASHED
 
 _FIRST = 1 + len(BESIDE_THE_DOCUMENT)
-"""Columns of a record before those of its validity."""
+"""Number of a record's columns before those of its validity."""
 
 
 def written(shared: Shared, record: Record) -> tuple[Any, ...]:
-    """The columns that follow from the document, as ``written_columns`` names them. Raises CannotStore."""
+    """Return the values that follow from the document, in the order of ``written_columns``. Raises CannotStore."""
     document, kind = record.document, record.key.kind
     more: tuple[Any, ...] = ()
     if kind == Kind.PARTY:
@@ -43,7 +43,7 @@ def written(shared: Shared, record: Record) -> tuple[Any, ...]:
 
 
 def without_view(record: Record) -> Record:
-    """The same, to be held until it is sent: a typed view has many objects, which the garbage collector looks at."""
+    """Return the record without its view, until it is sent: a view has many objects for the garbage collector."""
     return Record(
         record.key,
         record.document,
@@ -62,7 +62,7 @@ def without_view(record: Record) -> Record:
 
 
 def records(shared: Shared, statements: ObjectStatements, keys: Iterable[Key], rows: Sequence[Any]) -> list[Record]:
-    """The records that rows hold, which have the columns of a record first."""
+    """Return the records of rows that begin with the columns of a record."""
     if not rows:
         return []
     columns, end = list(zip(*rows, strict=True)), _FIRST + len(statements.validity)

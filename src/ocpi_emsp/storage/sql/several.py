@@ -1,10 +1,10 @@
 """Statements that find many rows by one column.
 
 Rules of this module:
-- SQLite takes so many values at once, the last one repeated;
-- PostgreSQL takes an array and looks for one value after the other, in its order: without statistics it would rather
-  read all of an owner's rows than look so often. (With ``= ANY`` PostgreSQL 16 and older read them in the order of the
-  key, and a join begins with them. One by one costs 1.5 us a record more than the best plan of ``= ANY``.)
+- a statement of SQLite takes a fixed number of values; the last one is repeated to fill it;
+- PostgreSQL takes an array and looks up one value after the other, in order: without statistics it would rather read
+  all rows of an owner than look up so many. (With ``= ANY``, PostgreSQL 16 and older read them in the order of the
+  key, and a join begins with them. One by one costs 1.5 us per record more than the best plan of ``= ANY``.)
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from ocpi_emsp.storage.sql.piped import Asked
 from ocpi_emsp.storage.sql.prepared import Prepared
 
 _AT_ONCE = 64
-"""Values that a statement of SQLite takes; one that is prepared has as many each time."""
+"""Values that a statement of SQLite takes: a prepared statement always has the same number."""
 
 
 class Several:
-    """A statement that finds, and may lock, what one column holds any of the given values of, in their order."""
+    """A statement that finds, and may lock, the rows with any of the given values in one column, in their order."""
 
     def __init__(self, found: Select[Any], column: Any, dialect: Dialect, *, locked: bool = False) -> None:
         self._is_array = dialect.name == "postgresql"
@@ -33,7 +33,7 @@ class Several:
         self._statement = Prepared(statement, dialect)
 
     def asked(self, values: Mapping[str, Any], wanted: Sequence[str]) -> list[Asked]:
-        """What is to be executed, where the rest of the statement has these values."""
+        """Return the statements that find the ``wanted`` values; ``values`` are those of the other parameters."""
         if self._is_array:
             return [Asked.of(self._statement, {**values, "values": list(wanted)})]
         asked = list[Asked]()
@@ -45,7 +45,7 @@ class Several:
 
 
 def _one_by_one(found: Select[Any], column: Any, *, locked: bool) -> Select[Any]:
-    """For each of the ``values`` what it finds; a subquery that locks, or has an offset, stays one."""
+    """Find one value's rows after the other: PostgreSQL keeps a subquery that locks, or has an offset, as it is."""
     wanted = func.unnest(bindparam("values", type_=ARRAY(Text))).table_valued("value").render_derived(name="wanted")
     each = found.where(column == wanted.c.value)
     each = each.with_for_update() if locked else each.offset(literal_column("0"))

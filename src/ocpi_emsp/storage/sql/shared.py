@@ -1,11 +1,10 @@
-"""What all transactions of a store have in common.
+"""Statements and secrets that all transactions of a store share.
 
 Rules of this module:
-- what SQLAlchemy compiles takes a tenth of a second, so stores of one kind of URL and one prefix share it; an engine of
-  a host may be set up otherwise, and has its own;
-- a party's document stands in the database without the token that we present, the whole of it is sealed beside;
-- the channels on which changes are announced belong to these tables alone: two stores in one database do not notify
-  each other.
+- SQLAlchemy needs a tenth of a second to compile the statements, so stores with the same kind of URL and prefix share
+  them; a host's engine may be configured otherwise, and has its own;
+- the database has a party's document without the token that we present, and beside it the whole document, sealed;
+- the channels for notifications belong to these tables alone: two stores in one database do not notify each other.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _NULL = msgspec.Raw(b"null")
 
 @frozen
 class Shape:
-    """What decides how tables and statements look."""
+    """What tables and statements depend on."""
 
     dialect: Dialect = field(eq=False)
     schema: str | None
@@ -58,14 +57,14 @@ class Statements:
     evses: EvseStatements
     journal: JournalStatements
     beside: Mapping[str, JournalStatements]
-    """The topics that have a table of their own; the journal has the others."""
+    """The topics with their own table; the journal has the others."""
     lock: Prepared
     lock_all: Prepared
     notify: Prepared
 
 
 def compiled(shape: Shape) -> Statements:
-    """The statements for a dialect."""
+    """Compile the statements for a dialect."""
     tables = make_tables(schema=shape.schema, prefix=shape.prefix)
     return Statements(
         tables,
@@ -86,7 +85,7 @@ compiled_once = lru_cache(maxsize=8)(compiled)
 
 
 class Shared:
-    """What all transactions of a store have in common: statements, and the secret box."""
+    """The statements and the secret box that all transactions of a store share."""
 
     def __init__(self, statements: Statements, shape: Shape, secrets: SecretBox) -> None:
         self.tables = statements.tables
@@ -102,12 +101,12 @@ class Shared:
         self.channels = Channels(channel, f"{channel}_parties")
         self.secrets = secrets
         self._fits = False
-        """The key file opened what is sealed here."""
+        """True once the key file has opened something that is sealed here."""
         self._dialect = shape.dialect
         self._together: dict[tuple[str, ...], Together] = {}
 
     def together(self, keys: Sequence[Key]) -> Together | None:
-        """The statement that finds all of these records; None where each has one of its own."""
+        """Return the statement that finds all of these records; None if each needs its own."""
         kinds = tuple(key.kind for key in keys)
         if not may_be_together(kinds):
             return None
@@ -117,20 +116,20 @@ class Shared:
         return found
 
     def number(self, name: Sequence[str]) -> int:
-        """The number by which a name of this schema is locked."""
+        """Return the number that is locked for a name of this schema."""
         text = json.dumps([self.name, *name])
         digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big", signed=True)
 
     def redact(self, document: bytes) -> tuple[bytes, str | None]:
-        """A party's document without the token that we present and its extra headers, and the whole of it sealed."""
+        """Return a party's document without the token that we present and its extra headers; and the whole, sealed."""
         redacted = _without_secrets(document)
         return (document, None) if redacted is None else (redacted, self.secrets.seal(document))
 
     def require_key(self, connection: Connection, parties: Iterable[bytes], lock: Callable[[], None]) -> None:
-        """Raise StoreFailed where these would be sealed with a key that does not open what is sealed already.
+        """Raise StoreFailed if these would be sealed with a key that does not open what is already sealed.
 
-        A key in OCPI_EMSP_SECRET_KEY is not compared. ``lock`` lets one transaction at a time go on to make a key.
+        A key in OCPI_EMSP_SECRET_KEY is not compared. ``lock`` lets only one transaction at a time create a key.
         """
         box = self.secrets
         if not isinstance(box, KeyFileBox) or self._fits or box.is_given:
@@ -140,13 +139,13 @@ class Shared:
         sealed = self._sealed(connection)
         if sealed is None:
             lock()
-            sealed = self._sealed(connection)  # by the process that was here before
+            sealed = self._sealed(connection)  # by a process that had the lock before
         if sealed is not None:
             box.open(sealed)
             self._fits = True
 
     def _sealed(self, connection: Connection) -> str | None:
-        """What is sealed of any party."""
+        """Return the sealed document of any party, or None."""
         table = self.tables.objects[Kind.PARTY]
         with translated(connection.engine):
             found: str | None = connection.execute(
@@ -156,7 +155,7 @@ class Shared:
 
 
 def _without_secrets(party: bytes) -> bytes | None:
-    """The document without the token that we present and its extra headers; None where it has neither."""
+    """Return the document without the token that we present and its extra headers; None if it has neither."""
     parts = members(party)
     token = parts.pop("token", _NULL)
     profile = members(parts.get("profile", msgspec.Raw(b"{}")))
