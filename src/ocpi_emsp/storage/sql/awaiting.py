@@ -1,4 +1,4 @@
-"""Connections of psycopg that an event loop can wait for, and do not have to be psycopg's own async ones.
+"""Connections of psycopg for which an event loop can wait; threads use the same ones, so they are not its async ones.
 
 Rules of this module:
 - a connection is opened in a thread, and belongs to an event loop while it has a :class:`Direct`; what psycopg waits
@@ -8,7 +8,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 from psycopg import Connection
 from psycopg.pq import TransactionStatus
@@ -19,7 +19,6 @@ from sqlalchemy.util.concurrency import in_greenlet
 from ocpi_emsp.storage.sql.direct import Direct
 from ocpi_emsp.storage.sql.piped import Asked
 
-T = TypeVar("T")
 _SECONDS = 1.0
 """psycopg looks so often whether it was interrupted."""
 
@@ -36,10 +35,9 @@ class AwaitingConnection(Connection[Any]):
             return super().wait(gen, *args, **named)
         try:
             return await_only(wait_async(gen, self.pgconn.socket, _SECONDS))
-        except Exception:
-            raise
-        except BaseException:
-            self.pgconn.finish()
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self.pgconn.finish()
             raise
 
     def commit(self) -> None:
