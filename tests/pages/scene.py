@@ -37,6 +37,8 @@ VERSIONS_URL = "https://cpo.example.com/ocpi/cpo/versions"
 TOKEN_A = "their-token-a"
 EVERYONE = "all://*.example.com"
 EXAMPLES = ROOT / "docs" / "examples"
+_OF_A_PROJECT = ("DATABASE", "OCPI_URL")
+"""Variables that the tests of a project set for their process, and that a page reads as its own."""
 
 
 @define
@@ -65,7 +67,7 @@ def _serves(emsp: Emsp, scope: Any) -> bool:
 def scene(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     """A folder with a partner."""
     cpo = SimulatedCpo(url="https://cpo.example.com", token_a=TOKEN_A, sessions_follow_commands=True)
-    for name in [name for name in os.environ if name.startswith("OCPI_EMSP_")]:
+    for name in [name for name in os.environ if name.startswith("OCPI_EMSP_") or name in _OF_A_PROJECT]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(folder)
