@@ -1,12 +1,12 @@
-"""The statements of a transaction, built and compiled once for each store, when they are first needed.
+"""The statements of a transaction, built and compiled once per store, on first use.
 
 Rules of this module:
-- a statement takes named parameters and is never put together from values;
-- a query that an index of its own serves must not be read in the order of another one: SQLite, which keeps no
-  statistics, takes the index that saves it the sorting, and reads everything that an owner has; so does PostgreSQL as
-  long as it has none, hence the EVSEs of a location are read in the order of the index that finds them;
-- a put is an INSERT that becomes an UPDATE where another transaction was first; a record that was read before is
-  updated by its sequence; one whose document stays as it is gets a new ``last_updated`` only.
+- a statement takes named parameters, and no value is ever written into its text;
+- a query that has its own index must not be sorted in the order of another one: SQLite, which has no statistics, takes
+  the index that saves the sorting, and reads all rows of an owner. So does PostgreSQL as long as it has none; hence
+  the EVSEs of a location are read in the order of the index that finds them;
+- a put is an INSERT that becomes an UPDATE if another transaction was first. A record that was read before is updated
+  by its sequence; if its document is unchanged, only the columns beside it are, such as ``last_updated``.
 """
 
 from __future__ import annotations
@@ -59,16 +59,16 @@ class ObjectStatements:
     get_locked: Prepared
     several: Several
     several_locked: Several
-    """By the owner, the parent, and many ids."""
+    """By owner, parent and many ids."""
     lock_absent: Prepared | None
-    """PostgreSQL: locks the numbers of those among ``values`` that are not there, in their order; gives their ids."""
+    """PostgreSQL: locks the numbers of the absent ids among ``values``, in order, and returns these ids."""
     put: Rowed
     copy: Copy | None
-    """For many that are new, in rows as ``put`` has them."""
+    """For many new rows, with the same values as ``put``."""
     rewrite: Rowed
     touch: Rowed
     beside: Callable[[Record], tuple[Any, ...]]
-    """The values of a record that a put writes also where the document stays as it is."""
+    """The values of a record that a put writes even if the document is unchanged."""
     delete: Prepared
     children: Prepared
     children_locked: Prepared
@@ -79,18 +79,18 @@ class ObjectStatements:
     parent: str | None
     """The column of ``Key.parent``."""
     key_end: int
-    """Where the parts of a key end that its columns hold."""
+    """End of the parts of a key that have columns."""
     validity: tuple[str, ...]
-    """Of tariffs and their versions: the columns, and attributes of a record, that say when it holds."""
+    """Of tariffs and their versions: the columns, and attributes of a record, with the time of validity."""
     _pages: dict[tuple[object, ...], tuple[Prepared, Prepared]] = field(factory=dict)
 
     def by_place(self, query: Query) -> bool:
-        """True if an offset is a place: all tokens of one owner."""
+        """Return True if an offset is a place: for all tokens of one owner."""
         whole = all(getattr(query, name) is None for name in _FILTERS[2:]) and query.after == 0
         return self.place is not None and whole and None not in (query.country_code, query.party_id)
 
     def page(self, query: Query, *, documents: bool = False) -> tuple[Prepared, Prepared]:
-        """The records of a page, or their documents alone, and how many there are in all."""
+        """Return the statements for a page of records, or their documents alone, and for the total."""
         shape = (
             documents,
             *(getattr(query, name) is not None for name in _FILTERS),
@@ -112,19 +112,19 @@ _RANGES = {
     "received_from": ("received_at", operator.ge),
     "received_to": ("received_at", operator.lt),
 }
-"""The column of each end of a range, and how the two compare."""
+"""The column of each end of a range, and their comparison."""
 _CHARGES = {
     "auth_id": ({Kind.CDR: "auth_id", Kind.SESSION: "auth_id", Kind.TOKEN: "auth_id"}, operator.eq),
     "location_id": ({Kind.CDR: "location_id"}, operator.eq),
     "start_from": ({Kind.CDR: "start_date_time", Kind.SESSION: "start_datetime"}, operator.ge),
     "start_to": ({Kind.CDR: "start_date_time", Kind.SESSION: "start_datetime"}, operator.lt),
 }
-"""The columns, by kind, that hold what is charged, and how they compare."""
+"""The columns of a charge, by kind, and their comparison."""
 _FILTERS = ("country_code", "party_id", *_CHARGES, "id", "id_in_any_case", "at", *_RANGES)
 
 
 class KindStatements(dict[str, ObjectStatements]):
-    """The statements of each kind, built when a transaction first asks for that kind."""
+    """The statements of each kind, built on the first use of the kind."""
 
     def __init__(self, tables: Tables, dialect: Dialect) -> None:
         super().__init__()
@@ -178,23 +178,23 @@ def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
 
 
 def identity_names(kind: str) -> tuple[str, ...]:
-    """The columns that identify a record, in the order that a key has."""
+    """Return the columns that identify a record, in the order of a key."""
     return ("country_code", "party_id", "id", *([PARENTS[kind]] if kind in PARENTS else []))
 
 
 def written_columns(kind: str) -> tuple[str, ...]:
-    """The columns that follow from the document, in the order of their values (rows.py)."""
+    """Return the columns that follow from the document, in the order of their values (rows.py)."""
     more = {Kind.PARTY: ("sealed",), Kind.TOKEN: ("uid_in_lower_case",)}
     return ("received", "content_hash", *projected(kind), *more.get(kind, ()))
 
 
 def _changing(table: Table, identity: Sequence[str]) -> list[str]:
-    """The columns that a put writes of a record that is there."""
+    """Return the columns that a put writes to an existing record."""
     return [name for name in column_names(table) if name not in {*_GENERATED, *identity, "revision", "place"}]
 
 
 def rewrite_of(table: Table, columns: Sequence[str], prefix: str = "") -> Update:
-    """Write columns of a row, one put later; ``prefix``: of the names of the values."""
+    """Build the update of a row's columns and revision; ``prefix`` begins the names of its parameters."""
     values: dict[str, Any] = {name: bindparam(prefix + name) for name in columns}
     at = table.c.sequence == bindparam(f"{prefix}k_sequence")
     return update(table).where(at).values({**values, "revision": table.c.revision + 1})
@@ -208,15 +208,15 @@ class EvseStatements:
     families_locked: Several
     """The EVSEs of many locations of one owner."""
     with_location: Prepared
-    """PostgreSQL: an EVSE behind its location; both are locked, and both as they are once they are."""
+    """PostgreSQL: an EVSE behind its location; both are locked, and read after that."""
     rewrite: Prepared
-    """PostgreSQL: an EVSE rewritten, and its location touched (``location_...``)."""
+    """PostgreSQL: rewrites an EVSE, and touches its location (``location_...``)."""
     rewrite_both: Prepared
-    """PostgreSQL: an EVSE and its location (``location_...``) rewritten."""
+    """PostgreSQL: rewrites an EVSE and its location (``location_...``)."""
 
 
 def evse_statements(tables: Tables, dialect: Dialect) -> EvseStatements:
-    """Compile them."""
+    """Build the statements on EVSEs and their locations."""
     locations, evses = tables.objects[Kind.LOCATION], tables.objects[Kind.EVSE]
     owner = [evses.c[name] == bindparam(f"k_{name}") for name in ("country_code", "party_id")]
     families = (
@@ -224,7 +224,7 @@ def evse_statements(tables: Tables, dialect: Dialect) -> EvseStatements:
         .where(*owner)
         .order_by(evses.c.location_id, evses.c.id)
     )
-    # Not an outer join: PostgreSQL would lock the location, and give the EVSE as it was before it waited for that.
+    # Not an outer join: PostgreSQL would lock the location, and return the EVSE as it was before that wait.
     with_location = (
         select(*(each.label(f"location_{each.key}") for each in record_columns(locations)), *record_columns(evses))
         .where(*(locations.c[name] == bindparam(f"k_{name}") for name in ("country_code", "party_id")))
@@ -245,7 +245,7 @@ def evse_statements(tables: Tables, dialect: Dialect) -> EvseStatements:
 
 
 def _usage(table: Table, dialect: Dialect, *columns: str) -> Select[Any]:
-    """How many rows an owner has, and the bytes of these columns; their values are not read where that can be."""
+    """Count the rows of each owner, and the bytes of these columns, if possible without reading their values."""
     size: Any = literal_column("0")
     for name in columns:
         size += _bytes_of(table.c[name], dialect)
@@ -265,23 +265,23 @@ def _bytes_of(column: Any, dialect: Dialect) -> Any:
 
 
 BESIDE_THE_DOCUMENT = ("last_updated", "received_at", "missing_since", "missed", "correlation_id")
-"""What a put writes also where the document stays as it is: columns, and attributes of a record."""
+"""Columns, and attributes of a record, that a put writes even if the document is unchanged."""
 
 
 def record_columns(table: Table) -> tuple[Any, ...]:
-    """What a record is made of."""
+    """Return the columns of a record."""
     names = ("received", *BESIDE_THE_DOCUMENT, *validity_columns(table), "revision", "sequence")
     sealed = (table.c.sealed,) if "sealed" in table.c else ()
     return tuple(table.c[name] for name in names) + sealed
 
 
 def validity_columns(table: Table) -> tuple[str, ...]:
-    """The columns that say when what a tariff, or a version of it, says holds."""
+    """Return the columns with the time of validity of a tariff or its version."""
     return tuple(name for name in ("valid_from", "first_received_at", "valid_until") if name in table.c)
 
 
 def column_names(table: Table) -> list[str]:
-    """The names of all columns."""
+    """Return the names of all columns."""
     return [column.name for column in table.c]
 
 
@@ -301,7 +301,7 @@ def _put(table: Table, dialect: Dialect, identity: tuple[str, ...], changing: li
 
 
 def _next_place(table: Table) -> Any:
-    """The place of the next token of an owner: behind all of its tokens."""
+    """Return the place of an owner's next token: behind all others."""
     return (
         select(_behind_all(table))
         .where(table.c.country_code == bindparam("country_code"), table.c.party_id == bindparam("party_id"))
@@ -311,13 +311,13 @@ def _next_place(table: Table) -> Any:
 
 
 def _behind_all(table: Table) -> Any:
-    """The place behind those of an owner. It takes a condition on the place: PostgreSQL's index serves no query
-    without, and all rows of the owner would be read."""
+    """Return the place behind those of an owner. The query needs a condition on the place: otherwise PostgreSQL does
+    not use the index, and reads all rows of the owner."""
     return func.coalesce(func.max(table.c.place) + 1, 0)
 
 
 def _close_gap(table: Table) -> Executable:
-    """The places behind a deleted token move up by one."""
+    """Move the places behind a deleted token up by one."""
     return (
         update(table)
         .where(
@@ -346,7 +346,7 @@ def _page(statements: ObjectStatements, query: Query) -> tuple[Select[Any], Sele
     if all(value is None for value in narrows):
         records = records.where(*wanted).order_by(table.c.sequence)
         return (records.offset(bindparam("offset")) if query.offset else records), total
-    # Few of an owner's many are asked for: they are found in the index, and only those of the page are read.
+    # The query selects few of an owner's many rows: the index finds them, and only those of the page are read.
     unindexed = table.c.sequence + literal_column("0")
     found = select(table.c.sequence).where(*wanted).order_by(unindexed).limit(bindparam("limit"))
     if query.offset:
@@ -359,7 +359,7 @@ def _number(table: Table, wanted: list[Any]) -> Select[Any]:
 
 
 def _by_start(statements: ObjectStatements, query: Query, records: Select[Any]) -> Select[Any]:
-    """In the order of the starts, which is that of the index that finds them: what is beyond the page is not read."""
+    """Sort by start, as the index that finds the rows does: those behind the page are not read."""
     columns, _ = _CHARGES["start_from"]
     name = columns.get(statements.kind)
     if name is None:
@@ -369,7 +369,7 @@ def _by_start(statements: ObjectStatements, query: Query, records: Select[Any]) 
 
 
 def _wanted(statements: ObjectStatements, query: Query) -> list[Any]:
-    """The conditions of a query."""
+    """Return the conditions of a query."""
     table = statements.table
     wanted: list[Any] = []
     for name in ("country_code", "party_id"):
@@ -390,14 +390,14 @@ def _wanted(statements: ObjectStatements, query: Query) -> list[Any]:
 
 
 def _held(table: Table) -> list[Any]:
-    """Whether a record held at a moment."""
+    """Return the conditions for a record that was valid at a moment."""
     at = bindparam("at", type_=table.c.last_updated.type)
     since = func.coalesce(table.c.valid_from, table.c.last_updated) if "valid_from" in table.c else table.c.last_updated
     return [since <= at, *([table.c.valid_until > at] if "valid_until" in table.c else [])]
 
 
 def _charged(statements: ObjectStatements, name: str) -> Any:
-    """A condition on what is charged; false for a kind that has no such value."""
+    """Return a condition on a charge; false for a kind without that value."""
     columns, compares = _CHARGES[name]
     if statements.kind not in columns:
         return false()
@@ -421,7 +421,7 @@ class JournalStatements:
     _lists: dict[tuple[bool, bool, bool], Prepared] = field(factory=dict)
 
     def entries(self, *, by_key: bool, by_owner: bool, locked: bool) -> Prepared:
-        """Entries of a topic after a sequence."""
+        """Return the statement for the entries of a topic after a sequence."""
         shape = (by_key, by_owner, locked)
         if shape not in self._lists:
             self._lists[shape] = Prepared(_entries(self.table, by_key, by_owner, locked), self.dialect)
@@ -440,9 +440,9 @@ def _entries(table: Table, by_key: bool, by_owner: bool, locked: bool) -> Execut
 
 
 def _due(table: Table, dialect: Dialect) -> Executable:
-    """What may be dealt with now: each of the three kinds is a part of one index, and only what is given is read.
+    """Select the entries that may be handled now: three parts of one index, of which only the returned rows are read.
 
-    The last two are not read in the order of a sequence that another index has: by that, all that waits is read.
+    The last two parts must not use another index for their order by sequence: all waiting entries would be read.
     """
     entries = table.alias("waiting")
     names: Any = func.json_each(bindparam("not_named")).table_valued("value").c.value
@@ -470,7 +470,7 @@ def _due(table: Table, dialect: Dialect) -> Executable:
 
 
 def journal_statements(table: Table, dialect: Dialect) -> JournalStatements:
-    """The statements of one of the three tables."""
+    """Build the statements of one of the three tables."""
     names = [name for name in column_names(table) if name != "sequence"]
     put = _upsert(table, dialect).values({name: bindparam(name) for name in names})
     append = put.on_conflict_do_update(

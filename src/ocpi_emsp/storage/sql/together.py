@@ -1,7 +1,7 @@
-"""Records of several kinds, found by one statement: a round trip each would cost more than finding them.
+"""Records of several kinds, found by one statement: a round trip for each would cost more than the search.
 
-Rules of this module: nothing is locked, so it is for what only reads, and for SQLite, whose writers lock all of it. An
-outer join that locks would give a record as it was before it waited; the read of a PATCH is an inner one, for that.
+Rules of this module: nothing is locked, so it is for reads, and for SQLite, whose writers lock the whole file. An outer
+join that locks would return a record as it was before the wait; so the read of a PATCH is an inner join.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from ocpi_emsp.storage.sql.tables import key_columns
 from ocpi_emsp.storage.sql.values import identity
 
 _MOST = 4
-"""Tables in one statement: few, so that the database does not look for long how to join them."""
+"""Most tables in one statement: few, so that planning the join takes little time."""
 
 
 def may_be_together(kinds: Sequence[str]) -> bool:
-    """Whether records of these kinds are found by one statement: each is of another one."""
+    """Return True if one statement finds records of these kinds: all different, and few."""
     return 1 < len(kinds) <= _MOST and len(set(kinds)) == len(kinds)
 
 
 class Together:
-    """The statement for a record of each of these kinds."""
+    """The statement for one record of each of these kinds."""
 
     def __init__(self, kinds: Sequence[ObjectStatements], dialect: Dialect) -> None:
         self._kinds = kinds
@@ -43,14 +43,14 @@ class Together:
         self._statement = Prepared(select(*columns).select_from(found), dialect)
 
     def asked(self, keys: Sequence[Key]) -> Asked:
-        """What finds these keys."""
+        """Return the statement with these keys."""
         values: dict[str, Any] = {}
         for place, (each, key) in enumerate(zip(self._kinds, keys, strict=True)):
             values |= identity(each, key, f"k{place}_")
         return Asked.of(self._statement, values)
 
     def rows(self, found: Sequence[Any]) -> list[Any]:
-        """The row of each key, or None, of what the statement gave."""
+        """Return the row of each key, or None, from the statement's result."""
         cells, start, rows = found[0], 0, list[Any]()
         for each, end in zip(self._kinds, self._ends, strict=True):
             row = each.get.named(cells[start:end])

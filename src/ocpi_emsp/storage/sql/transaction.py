@@ -1,17 +1,17 @@
-"""A transaction over one connection: reads that lock, writes that are sent together.
+"""A transaction over one connection: reads lock, writes are sent together.
 
 Rules of this module:
-- what is read by its key, as a child, or from the journal is locked until the end; a key that has no record yet is
-  locked, too (PostgreSQL: an advisory lock; SQLite has one writer at a time);
-- what is locked is not read again: it stands as it was found, or as it was put since (locked.py);
-- PostgreSQL: one that prefetched is piped (piped.py), and so is one on an event loop (direct.py): BEGIN goes with the
-  first that is asked for, and what is left at the end with the COMMIT;
-- writes are collected and sent kind by kind, a location before its EVSEs, when something is read that they may change,
-  or at the end;
-- entries of the journal are collected, too; one that is all of a transaction needs no BEGIN and COMMIT around it;
-- a record that was read before is rewritten; one whose document did not change is touched;
-- a command that is written is announced (PostgreSQL), and so is a change of parties and credentials: the database
-  notifies at the commit, and not after a rollback.
+- a record that is read by its key or as a child, and an entry of the journal, is locked until the end; so is a key
+  without a record (PostgreSQL: an advisory lock; SQLite has one writer at a time);
+- a locked record is not read again: it is used as it was found, or as it was put since (locked.py);
+- PostgreSQL: a transaction that prefetched (piped.py), or runs on an event loop (direct.py), sends several statements
+  at once: BEGIN goes with the first read, and the remaining writes with the COMMIT;
+- writes are collected and sent kind by kind, a location before its EVSEs, before a read that they may change, or at
+  the end;
+- entries of the journal are collected, too; a single one without other writes needs no BEGIN and COMMIT;
+- a record that was read before is rewritten; one with an unchanged document is touched;
+- a written command is announced (PostgreSQL), and so is a change of parties or credentials: the database notifies at
+  the commit, and not after a rollback.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ from ocpi_emsp.storage.sql.values import entry_of, entry_values, identity, key_o
 
 _ORDER = {kind: place for place, kind in enumerate(NAMES)}
 _MANY = 16
-"""New rows that are copied: a COPY takes two round trips, an INSERT for each of them takes one, and longer."""
+"""Fewest new rows for a COPY: it takes two round trips; their INSERTs take one in all, but more time."""
 _LONGEST_MESSAGE = 7999
-"""Bytes that PostgreSQL takes in a message; an empty one means that something was missed."""
+"""Most bytes of a message of PostgreSQL; an empty message means that something was missed."""
 
 
 class SqlTransaction:
@@ -70,7 +70,7 @@ class SqlTransaction:
         joined: bool = False,
         begun: bool = True,
     ) -> None:
-        """``begun``: False for a connection that is told to begin with the first statement."""
+        """``begun``: False if BEGIN is to be sent with the first statement."""
         self.joined = joined
         self._shared = shared
         self._connection = connection
@@ -79,22 +79,22 @@ class SqlTransaction:
         self._sending = Sending(connection, shared.lock, begun=begun)
         self._pending: dict[Key, Record] = {}
         self._written: dict[Key, tuple[Any, ...]] = {}
-        """The columns that follow from their documents: taken at once, so that no view lives until the flush.
+        """The columns that follow from the documents, taken at the put, so that no view lives until the flush.
 
-        A party has none: to take its columns seals its token, and the flush first looks whether there is a key.
+        A party has none here: taking its columns seals its token, and the flush first checks the key.
         """
         self._entries: dict[tuple[str, str], Entry] = {}
-        """By the table and the id."""
+        """By table and id."""
         self._locked = Locked()
         self.changes_parties = False
-        """It wrote or deleted a party or a credential."""
+        """True once it has written or deleted a party or a credential."""
 
     def begin(self) -> None:
-        """Begin where that is not done yet."""
+        """Begin, if that is not done yet."""
         self._sending.begin()
 
     def finish(self) -> None:
-        """Send what is left, and commit with it where that can be; an entry alone the database commits by itself."""
+        """Send what is left, if possible together with the COMMIT; the database commits a single entry by itself."""
         self._sending.end(is_alone=len(self._entries) == 1 and not self._pending)
         self.flush()
         self._sending.send_last(self._ending() if self._sending.may_commit and not self.changes_parties else ())
@@ -105,7 +105,7 @@ class SqlTransaction:
     # --- records ------------------------------------------------------------------------------------------------
 
     def get(self, key: Key) -> Record | None:
-        """The record, or None."""
+        """Return the record, or None."""
         key = owned(key)
         if key in self._pending and self._locked.record(key) is None:
             self.flush()
@@ -124,12 +124,12 @@ class SqlTransaction:
             self._lock(key)
             row = self._sending.one(statements.get_locked, values)
         record = self._record(key, row) if row is not None else None
-        if record is not None or not self._read_only:  # unlocked, it may be there the next time
+        if record is not None or not self._read_only:  # without a lock, the next read may find it
             self._locked.records[key] = record
         return record
 
     def _get_location(self, key: Key, location: Prepared, values: Mapping[str, Any]) -> Any:
-        """The row of a location that is locked, and its EVSEs with it: who writes to a location asks for them next."""
+        """Lock a location, and return its row; its EVSEs are read as well: a write to a location needs them next."""
         rows, evses = self._sending.ask([Asked.of(location, values), self._children(key)])
         if not rows:
             return None
@@ -155,14 +155,14 @@ class SqlTransaction:
                 reads.group({key.id: key for key in sorted(keys_of_group)})
             else:
                 self.get(first)
-        if not self._sending.pipes:  # then it is known which locations are there
+        if not self._sending.pipes:  # then the next statement only asks for locations that exist
             reads.send(self._sending.ask)
         for owner, ids in self._locked.unread_families(wanted if children else ()).items():
             reads.families(owner, sorted(ids))
         reads.send(self._sending.ask)
 
     def _get_at_once(self, keys: Sequence[Key]) -> bool:
-        """Read what one statement finds in several tables, and lock it; False where none does."""
+        """Read and lock these records with one statement on several tables; return False if there is none."""
         if self._advisory:
             return len(keys) == 2 and self._get_evse(*keys)
         together = self._shared.together(keys)
@@ -173,7 +173,7 @@ class SqlTransaction:
         return True
 
     def _get_evse(self, location: Key, evse: Key) -> bool:
-        """Read and lock an EVSE and its location; False for other keys, or where one of them is not there."""
+        """Read and lock an EVSE and its location; return False for other keys, or if one of them is absent."""
         if (location.kind, evse.kind) != (Kind.LOCATION, Kind.EVSE) or location_of(evse) != location[1:4]:
             return False
         statements = self._statements(evse)
@@ -214,7 +214,7 @@ class SqlTransaction:
             self._announce_parties()
 
     def children(self, key: Key) -> Sequence[Record]:
-        """The EVSEs of a location, oldest first."""
+        """Return the EVSEs of a location, oldest first."""
         key = owned(key)
         family = self._locked.family(key)
         if family is not None:
@@ -237,7 +237,7 @@ class SqlTransaction:
         return self._locked.add_family(location[1:4], found)
 
     def page(self, query: Query) -> Page:
-        """The records that match, oldest first; they are not locked."""
+        """Return the records that match, oldest first, without locking them."""
         if any(key.kind == query.kind for key in self._pending):
             self.flush()
         statements = self._shared.objects[query.kind]
@@ -252,7 +252,7 @@ class SqlTransaction:
         return Page(found, self._sending.rows(total, values)[0].total)
 
     def documents(self, query: Query) -> Documents:
-        """The documents of a page, the oldest first; not those of parties, which are sealed."""
+        """Return the documents of a page, oldest first. Raises StoreFailed for those of parties, which are sealed."""
         if query.kind == Kind.PARTY:
             raise StoreFailed("the documents of parties are sealed: read their records")
         if any(key.kind == query.kind for key in self._pending):
@@ -270,7 +270,7 @@ class SqlTransaction:
         return Documents(joined, last, more, self._sending.rows(total, values)[0].total)
 
     def flush(self) -> None:
-        """Send what was put and appended."""
+        """Send all puts and entries."""
         self._send_entries()
         if not self._pending:
             return
@@ -292,7 +292,7 @@ class SqlTransaction:
             self._announce_parties()
 
     def _sent_evse(self, put: Mapping[str, list[tuple[Key, Record]]]) -> bool:
-        """Rewrite an EVSE and, at once, its location, which may stay as it is but for its times; False for others."""
+        """Rewrite an EVSE, and rewrite or touch its location, with one statement; return False for other puts."""
         if put.keys() != {Kind.LOCATION, Kind.EVSE}:
             return False
         (location_key, location), (evse_key, evse) = put[Kind.LOCATION][0], put[Kind.EVSE][0]
@@ -333,7 +333,7 @@ class SqlTransaction:
         return self._written.pop(key, None) or written(self._shared, record)
 
     def _insert(self, statements: ObjectStatements, puts: Sequence[tuple[Any, ...]], *, are_absent: bool) -> None:
-        """Send new rows; none of them can be there meanwhile where all ``are_absent``."""
+        """Send new rows; ``are_absent``: no other transaction can have added one of them."""
         if statements.place is not None and self._advisory:
             for owner in sorted({each[:2] for each in puts}):
                 self._lock(("place", *owner))
@@ -361,7 +361,7 @@ class SqlTransaction:
     # --- journal ------------------------------------------------------------------------------------------------
 
     def append(self, entry: Entry) -> None:
-        """Add to the journal; an entry with the same id is replaced in its place."""
+        """Add to the journal; an entry with the same id is replaced, and its sequence stays."""
         self._require_writable()
         self._entries[self._journal(entry.topic).table.name, entry.id] = entry
 
@@ -375,7 +375,7 @@ class SqlTransaction:
             self._sending.write(Asked.of_each(self._journal(appended[0].topic).append, rows))
 
     def entry(self, entry_id: str) -> Entry | None:
-        """The entry with this id, or None."""
+        """Return the entry with this id, or None."""
         self._send_entries()
         for journal in self._journals():
             row = self._sending.one(journal.entry if self._read_only else journal.entry_locked, {"entry_id": entry_id})
@@ -386,7 +386,7 @@ class SqlTransaction:
     def entries(
         self, topic: str, key: Key | None = None, limit: int = 100, *, owner: Owner | None = None, after: int = 0
     ) -> Sequence[Entry]:
-        """Entries of one topic, oldest first."""
+        """Return entries of one topic, oldest first."""
         self._send_entries()
         statement = self._journal(topic).entries(
             by_key=key is not None, by_owner=owner is not None, locked=not self._read_only
@@ -399,7 +399,7 @@ class SqlTransaction:
         return [entry_of(row) for row in self._sending.rows(statement, values)]
 
     def due(self, query: DueQuery) -> Sequence[Entry]:
-        """The entries of a topic that may be dealt with now; they are not locked."""
+        """Return the entries of a topic that may be handled now, without locking them."""
         self._send_entries()
         statement = self._journal(query.topic).due
         values = {"topic": query.topic, "at": query.at, "beyond": query.beyond, "parked": PARKED}
@@ -417,7 +417,7 @@ class SqlTransaction:
     # --- usage --------------------------------------------------------------------------------------------------
 
     def usage(self, name: str, owner: Owner | None = None) -> Mapping[Owner, Usage]:
-        """What each owner has of a kind or of a topic, or this owner alone."""
+        """Return the usage of a kind or a topic by each owner, or by this one."""
         self.flush()
         if name in self._shared.tables.objects:
             statements: ObjectStatements | JournalStatements = self._shared.objects[name]
@@ -443,20 +443,20 @@ class SqlTransaction:
         self._sending.lock(self._shared.number(name))
 
     def _lock_key(self) -> None:
-        """Let one process at a time make a key, until its commit shows the others that there is one.
+        """Let only one process at a time create a key, until its commit shows the others that one exists.
 
-        On SQLite the transaction has the write lock. Sent at once: what is written may wait for the COMMIT.
+        On SQLite the transaction has the write lock. The lock is sent at once, since writes may wait for the COMMIT.
         """
         if self._advisory:
             self._sending.ask([Asked.of(self._shared.lock, {"number": self._shared.number(("key",))})])
 
     def _announce(self, uid: str) -> None:
-        """Notify at the commit that a command was written, without its id if no message can hold that."""
+        """Notify at the commit that a command was written; without its id, if that is too long for a message."""
         payload = uid if len(uid.encode()) <= _LONGEST_MESSAGE else ""
         self._notify(self._shared.channels.commands, payload)
 
     def _announce_parties(self) -> None:
-        """Notify at the commit, once, that what was read of parties is old."""
+        """Notify at the commit, once, that what was read of parties has expired."""
         if self._advisory and not self.changes_parties:
             self._notify(self._shared.channels.parties, "")
         self.changes_parties = True

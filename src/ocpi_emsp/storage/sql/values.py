@@ -1,4 +1,4 @@
-"""What parameters and rows say: keys, queries and entries, as statements.py names their parts.
+"""Parameters and rows of keys, queries and entries, with the names of statements.py.
 
 Rules of this module: owner codes are in upper case, in and out.
 """
@@ -14,7 +14,7 @@ from ocpi_emsp.storage.sql.statements import ObjectStatements
 
 
 def identity(statements: ObjectStatements, key: Key, prefix: str = "k_") -> dict[str, Any]:
-    """What identifies a record, by the names of the parameters."""
+    """Return the parameters that identify a record."""
     values = {f"{prefix}country_code": key.country_code, f"{prefix}party_id": key.party_id, f"{prefix}id": key.id}
     if statements.parent:
         values[prefix + statements.parent] = key.parent
@@ -22,13 +22,13 @@ def identity(statements: ObjectStatements, key: Key, prefix: str = "k_") -> dict
 
 
 def key_of(statements: ObjectStatements, kind: str, row: Any) -> Key:
-    """The key of a row."""
+    """Return the key of a row."""
     parent = getattr(row, statements.parent) if statements.parent else ""
     return Key(kind, row.country_code, row.party_id, row.id, parent)
 
 
 def page_values(query: Query) -> dict[str, Any]:
-    """The parameters of a page: what the query has."""
+    """Return the parameters of a page: those that the query sets."""
     values = {
         "country_code": query.country_code.upper() if query.country_code is not None else None,
         "party_id": query.party_id.upper() if query.party_id is not None else None,
@@ -49,12 +49,12 @@ def page_values(query: Query) -> dict[str, Any]:
 
 
 def key_text(key: Key | None) -> str | None:
-    """A key as the journal stores it."""
+    """Return a key as the journal stores it."""
     return None if key is None else json.dumps(owned(key))
 
 
 def entry_values(entry: Entry) -> dict[str, Any]:
-    """The columns of an entry."""
+    """Return the columns of an entry."""
     codes = {name: entry.details.get(name) for name in ("country_code", "party_id")}
     owner = {name: code.upper() if isinstance(code, str) else None for name, code in codes.items()}
     return {
@@ -73,7 +73,7 @@ def entry_values(entry: Entry) -> dict[str, Any]:
 
 
 def entry_of(row: Any) -> Entry:
-    """The entry of a row."""
+    """Return the entry of a row."""
     return Entry(
         id=row.id,
         topic=row.topic,
