@@ -1,9 +1,13 @@
 """What goes to PostgreSQL without a cursor of psycopg arrives as if psycopg had sent it, and so does the answer."""
 
 import asyncio
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Any, Final, TypeAlias
 
 import psycopg
 import pytest
@@ -34,6 +38,10 @@ DIALECT = create_engine("postgresql+psycopg://").dialect
 LARGEST = 2**63 - 1
 Given: TypeAlias = tuple[TypeEngine[Any], Any]
 Connection: TypeAlias = psycopg.Connection[Any]
+WELCOME: Final = b"R\0\0\0\x08\0\0\0\0" + b"S\0\0\0\x19client_encoding\0UTF8\0" + b"Z\0\0\0\x05I"
+"""AuthenticationOk, ParameterStatus and ReadyForQuery of PostgreSQL's protocol."""
+GARBLED: Final = b"1\x7f\xff\xff\xff"
+"""A ParseComplete that says that it has 2 GiB, which none has."""
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 numbers = st.integers(-LARGEST, LARGEST)
@@ -137,3 +145,33 @@ def test_a_connection_that_is_lost_is_an_error_of_psycopg(connection: Connection
     with pytest.raises(psycopg.OperationalError):
         answered(direct, echo((Text(), "a")))
     assert connection.closed
+
+
+@contextmanager
+def garbling(folder: Path) -> Iterator[Connection]:
+    """A connection to a server whose first answer cannot be read."""
+    with socket.socket(socket.AF_UNIX) as listening, ThreadPoolExecutor(1) as threads:
+        listening.bind(str(folder / ".s.PGSQL.5432"))
+        listening.listen()
+
+        def serve() -> None:
+            accepted, _ = listening.accept()
+            with accepted:
+                accepted.recv(10_000)
+                accepted.sendall(WELCOME)
+                accepted.recv(10_000)
+                accepted.sendall(GARBLED)
+                while accepted.recv(10_000):
+                    pass
+
+        serving = threads.submit(serve)
+        with psycopg.connect(f"host={folder} user=somebody dbname=some", autocommit=True) as connection:
+            yield connection
+        serving.result()
+
+
+def test_an_answer_that_libpq_cannot_read_ends_the_connection(tmp_path: Path) -> None:
+    with garbling(tmp_path) as connection:
+        with pytest.raises(psycopg.Error, match="lost synchronization"):
+            answered(Direct(connection), echo((Text(), "a")))
+        assert connection.closed

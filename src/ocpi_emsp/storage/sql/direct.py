@@ -150,6 +150,8 @@ async def _received(libpq: Any) -> list[Any]:
         while not libpq.is_busy():
             result = libpq.get_result()
             if result is None:  # the end of one statement
+                if libpq.status != ConnStatus.OK:  # libpq gave up: its last result says why, and None follows for ever
+                    return results
                 continue
             if result.status == ExecStatus.PIPELINE_SYNC:
                 return results
