@@ -1,12 +1,12 @@
-"""How often an operation goes to its database: counted where the driver does, with no statement of ours changed.
+"""Counts of the round trips of an operation to its database, made in the driver; our statements stay as they are.
 
 Rules of this module:
-- PostgreSQL: libpq's own trace of the protocol; each ReadyForQuery ends a round trip, so rows that are sent in one
-  pipeline are one. SQLite has none: what counts is each call of a cursor, and each commit;
-- what listens for wake-ups is not counted: it is a connection of its own, which waits;
-- whether a partner that is known still stands is looked up in SQLite on connections of the store's own, without a
-  transaction: that is not counted;
-- a call is counted once the driver has prepared its statements, which is from the sixth on.
+- PostgreSQL: from libpq's own trace of the protocol; each ReadyForQuery ends a round trip, so a pipeline is one. SQLite
+  has no round trips: each call of a cursor and each commit counts;
+- the connection that listens for notifications is not counted;
+- neither are the look-ups of known partners in SQLite, which the store makes on separate connections without a
+  transaction;
+- a call is counted once the driver has prepared its statements: from the sixth call on.
 """
 
 from __future__ import annotations

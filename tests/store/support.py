@@ -1,4 +1,4 @@
-"""The memory store behind the blocking port, as a driver that blocks would be; and when a store watches parties."""
+"""The memory store behind the blocking port, like a blocking driver; and a wait until a store watches parties."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

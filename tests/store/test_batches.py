@@ -1,4 +1,4 @@
-"""What waits to be written to SQLite shares a commit, and nothing else: no failure, no cancellation, no wait."""
+"""Waiting writes to SQLite share a commit, but no failure, no cancellation and no wait."""
 
 import asyncio
 import sqlite3

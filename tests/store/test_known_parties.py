@@ -1,4 +1,4 @@
-"""A partner that is known is not read again, and is refused with the first request after its end, in every process."""
+"""A known partner is not read again; after its registration ends, every process refuses its next request."""
 
 from __future__ import annotations
 

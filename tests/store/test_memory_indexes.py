@@ -1,4 +1,4 @@
-"""The indexes of the memory store find what a scan finds, whatever was done, and look at no more of it."""
+"""The indexes of the memory store find what a scan finds, after any changes, and read no more than that."""
 
 from __future__ import annotations
 

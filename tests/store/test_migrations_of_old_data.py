@@ -1,4 +1,4 @@
-"""Data of every earlier version goes on after an upgrade."""
+"""Data of every earlier version can be used after an upgrade."""
 
 from __future__ import annotations
 

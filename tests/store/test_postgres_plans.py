@@ -1,8 +1,8 @@
-"""What PostgreSQL reads for a record that is found by its identity: as much as is asked for, whatever it knows.
+"""PostgreSQL reads only the requested rows for a record found by its identity, whatever its statistics say.
 
 Rules of this module:
-- rows are counted, those that a plan throws away, too, as the connection counts them that reads them;
-- a plan depends on the statistics: there are none of a new table, and none of an owner that came after the last ones.
+- rows are counted by the connection that reads them, including those that a plan discards;
+- a plan depends on the statistics: a new table has none, nor has an owner that was added after the last ones.
 """
 
 from collections.abc import Callable, Iterator

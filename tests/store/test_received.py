@@ -1,4 +1,4 @@
-"""What partners sent is read by the resources: typed and whole, lazily, and as it was received; on any store."""
+"""Resources read what partners sent: typed and whole, lazily, and as received; on any store."""
 
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta

@@ -1,6 +1,6 @@
-"""No operation goes to its database more often than it did: counts, which a busy machine does not change.
+"""No operation makes more round trips to its database than before; a busy machine does not change these counts.
 
-``make bench-statements ARGS=--show`` prints what they consist of. Lower a number with what lowers it.
+``make bench-statements ARGS=--show`` prints the statements. Lower a number in the commit that saves the round trip.
 """
 
 from __future__ import annotations

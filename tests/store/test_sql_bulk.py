@@ -1,4 +1,4 @@
-"""Many new records are copied into PostgreSQL: the same rows as by INSERT, and only where there is none."""
+"""Many new records are copied into PostgreSQL: the same rows as by INSERT, and only for keys without a record."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta

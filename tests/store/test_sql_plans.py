@@ -1,4 +1,4 @@
-"""What a query reads: no more of an owner's objects than are asked for, in SQLite's own count of instructions.
+"""A query reads no more of an owner's objects than it returns, by SQLite's own count of instructions.
 
 tests/store/test_postgres_plans.py counts the rows that PostgreSQL reads.
 """

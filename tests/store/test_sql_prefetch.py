@@ -1,4 +1,4 @@
-"""What a transaction sends to its driver: how many statements for what it prefetched, and what becomes of a failure."""
+"""What a transaction that prefetches sends to its driver: how many statements, and what happens after a failure."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path

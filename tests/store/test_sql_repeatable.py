@@ -1,6 +1,6 @@
-"""A commit that does not wait for the disk, since what it wrote is written again where it is lost.
+"""A commit that does not wait for the disk, since what it wrote is written again if it is lost.
 
-Nothing here cuts the power: that the databases are asked for it, and when they are not, is what they said.
+Nothing here cuts the power: the tests read which commits the databases were asked not to wait for.
 """
 
 from collections.abc import Iterator, Sequence

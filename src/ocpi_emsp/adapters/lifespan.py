@@ -3,7 +3,7 @@
 Rules of this module:
 - the background work runs around the lifespan of the fallback; by the specification, an application that raises before
   it receives anything has no lifespan;
-- a process that serves nothing but this application leaves what exists at its start out of each search for garbage.
+- a process that serves this application alone freezes the objects that exist at its startup (gc.freeze).
 """
 
 from __future__ import annotations
@@ -49,8 +49,10 @@ async def lifespan(
 
 @contextmanager
 def _started_objects_kept() -> Iterator[None]:
-    """Leave what exists now out of each search for garbage, which stops requests for 85 ms a second where each answer
-    has many objects; not where the host did so, or does it later (docs/how-to/serving.md, "Fast")."""
+    """Exempt all current objects from garbage collection, unless the host has done so (docs/how-to/serving.md, "Fast").
+
+    A collection of them stops requests for 85 ms, once a second if each answer has many objects.
+    """
     if gc.get_freeze_count():
         yield
         return

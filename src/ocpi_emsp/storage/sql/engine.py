@@ -2,9 +2,9 @@
 
 Rules of this module:
 - SQLite: WAL, so that readers never wait; synchronous=FULL, since an answered push must survive a power cut;
-    foreign keys on; a locked file is waited for; only the owner may read the files;
-  - a document, key or entry that the driver refuses raises CannotStore; every other failure raises StoreFailed, which
-    names the database without its password.
+  foreign keys on; a locked file is waited for; only the owner may read the files;
+- a document, key or entry that the driver refuses raises CannotStore; every other failure raises StoreFailed, which
+  names the database without its password.
 """
 
 from __future__ import annotations
