@@ -137,7 +137,9 @@ def test_a_network_that_is_none_is_2(command: Command, network: str) -> None:
     assert f"invalid --forwarded '{network}': expected networks or addresses of proxies" in ended.err
 
 
-@pytest.mark.parametrize("key", ["nonsense", "x" * 44, f"{FernetBox.new_key()},nonsense"])
+@pytest.mark.parametrize(
+    "key", ["nonsense", "x" * 44, f"{FernetBox.new_key()},nonsense"], ids=["short", "not base64", "the older one"]
+)
 def test_a_key_of_the_environment_that_is_none_ends_it_before_a_partner_needs_it(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
