@@ -1,6 +1,8 @@
 """Brief transactions on PostgreSQL run on the event loop itself, which serves others while the database works."""
 
 import asyncio
+import contextlib
+import gc
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +16,7 @@ from ocpi_emsp._pieces import Aside, driven, store_in_pieces
 from ocpi_emsp.errors import CannotStore, StoreFailed
 from ocpi_emsp.ports import Record, Store
 from ocpi_emsp.storage import SqlStore
-from ocpi_emsp.storage.sql.on_loop import CONNECTIONS
+from ocpi_emsp.storage.sql.on_loop import CONNECTIONS, LOOPS
 from ocpi_emsp.testing.contract import LOCATION, evse, record, session
 from postgres import PrivatePostgres
 
@@ -335,3 +337,50 @@ def test_a_store_that_is_closed_meanwhile_ends_what_has_begun(postgres_with_sche
 
     found = run(postgres_with_schema, work)
     assert found.document == b'"new"'
+
+
+def test_loops_that_have_ended_keep_no_connections(postgres_with_schema: str) -> None:
+    """Also where garbage refers to them: an error that a flow answered, and with it the transaction."""
+    store = SqlStore(named(postgres_with_schema))
+
+    async def unknown(opened: Store) -> None:
+        async with opened.transaction() as tx:
+            await tx.put(record())
+            error = KeyError("unknown")
+        raise error
+
+    async def answered(opened: Store) -> None:
+        with contextlib.suppress(KeyError):
+            await unknown(opened)
+
+    async def connections() -> int:
+        await driven(answered(store_in_pieces(store)), briefly=True)
+        async with other(postgres_with_schema) as free:
+            return len(await (await free.execute(HOLDERS)).fetchall())
+
+    gc.disable()
+    try:
+        found = [asyncio.run(connections()) for _ in range(4)]
+    finally:
+        gc.enable()
+        store.close()
+    assert found == [1, 1, 1, 1]
+
+
+def test_loops_beyond_those_that_keep_connections_use_threads(postgres_with_schema: str) -> None:
+    """Until one of the others has ended."""
+    store, own, loops = SqlStore(postgres_with_schema), threading.get_ident(), list[asyncio.AbstractEventLoop]()
+
+    def is_on_a_new_loop() -> bool:
+        loops.append(asyncio.new_event_loop())
+        return loops[-1].run_until_complete(put(store, record())) == own
+
+    try:
+        found = [is_on_a_new_loop() for _ in range(LOOPS + 1)]
+        loops[0].close()
+        found.append(is_on_a_new_loop())
+    finally:
+        for each in loops:
+            each.close()
+        store.close()
+    assert found == [*[True] * LOOPS, False, True]

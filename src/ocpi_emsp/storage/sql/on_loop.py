@@ -17,7 +17,7 @@ import select
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, ref
 
 import anyio
 from sqlalchemy import Connection, Engine, event
@@ -26,6 +26,9 @@ from ocpi_emsp._bridge import in_thread
 
 CONNECTIONS: Final = 8
 """Those that one event loop keeps. Each mostly waits for a commit, so more give hardly more requests per second."""
+LOOPS: Final = 3
+"""Event loops that keep connections at once. The transactions of others run in threads, which give each connection
+back: of the 32 that the pool has (engine.py), 8 are left for all threads."""
 
 
 def may_await(engine: Engine) -> None:
@@ -46,22 +49,26 @@ class OnLoops:
         """``connect`` opens a connection of the pool, in a thread."""
         self._connect = connect
         self._has_greenlets = importlib.util.find_spec("greenlet") is not None
-        self._of_loop = WeakKeyDictionary[asyncio.AbstractEventLoop, LoopConnections]()
+        self._of_loop: dict[ReferenceType[asyncio.AbstractEventLoop], LoopConnections] = {}
 
     def here(self) -> LoopConnections | None:
-        """Those of the running loop; None where it cannot wait for a socket, as that of Windows."""
+        """Those of the running loop; None where it cannot wait for a socket, as that of Windows, and where it is one of
+        too many."""
         loop = asyncio.get_running_loop()
-        found = self._of_loop.get(loop)
+        found = self._of_loop.get(ref(loop))
         if found is None and self._has_greenlets and type(loop).add_reader is not asyncio.AbstractEventLoop.add_reader:
             self._close_ended()
-            found = self._of_loop[loop] = LoopConnections(self._connect)
+            if len(self._of_loop) < LOOPS:
+                found = self._of_loop[ref(loop)] = LoopConnections(self._connect)
         return found
 
     def _close_ended(self) -> None:
-        """Close the connections of loops that have ended, which somebody may still refer to."""
-        for loop, connections in list(self._of_loop.items()):
-            if loop.is_closed():
-                connections.close()
+        """Close the connections of loops that have ended. Garbage may still refer to them: if they were left to it, the
+        next loops would find the pool empty."""
+        for each in list(self._of_loop):
+            loop = each()
+            if (loop is None or loop.is_closed()) and (ended := self._of_loop.pop(each, None)) is not None:
+                ended.close()
 
     def close(self) -> None:
         """Close them; the next transaction opens new ones."""
@@ -99,12 +106,17 @@ class LoopConnections:
         self._free.release()
 
     def _idle_one(self) -> LoopConnection | None:
-        while self._idle:
-            found = self._idle.pop()
+        while (found := self._popped()) is not None:
             if not found.has_news:
                 return found
             found.close()
         return None
+
+    def _popped(self) -> LoopConnection | None:
+        try:
+            return self._idle.pop()
+        except IndexError:  # a store may be closed in another thread meanwhile
+            return None
 
     def _opened(self) -> LoopConnection:
         from ocpi_emsp.storage.sql.direct import Direct  # psycopg is an extra
@@ -117,8 +129,8 @@ class LoopConnections:
     def close(self) -> None:
         """Close those that are idle; the others follow at the end of their transactions."""
         self._closings += 1
-        while self._idle:
-            self._idle.pop().close()
+        while (idle := self._popped()) is not None:
+            idle.close()
 
 
 class LoopConnection:
