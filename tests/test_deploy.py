@@ -71,6 +71,27 @@ def test_the_server_believes_the_network_of_the_proxy_alone() -> None:
     assert COMPOSE["services"]["caddy"]["environment"]["SERVERS"] == f"server:{port}"
 
 
+def test_the_schema_waits_until_postgresql_answers_other_containers() -> None:
+    """The server that creates the database answers on its socket alone, on a slow disk for more than three checks."""
+    health = COMPOSE["services"]["postgres"]["healthcheck"]
+    words = health["test"]
+    assert words[words.index("--host") + 1] == "127.0.0.1"
+    assert int(health["start_period"].removesuffix("s")) >= 60
+    assert COMPOSE["services"]["schema"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+
+
+def test_a_container_may_do_no_more_than_a_unit() -> None:
+    for unit in UNITS:
+        assert {"NoNewPrivileges=yes", "ProtectSystem=strict", "CapabilityBoundingSet="} <= set(
+            unit.read_text("utf-8").splitlines()
+        )
+    for name, service in COMPOSE["services"].items():
+        if service["image"] == "ocpi-emsp":
+            assert service["read_only"] is True, name
+            assert service["cap_drop"] == ["ALL"], name
+            assert service["security_opt"] == ["no-new-privileges:true"], name
+
+
 def test_settings_exist_and_each_value_is_in_the_example() -> None:
     example = set(re.findall(r"^([A-Z_]+)=", (FOLDER / "env.example").read_text("utf-8"), re.MULTILINE))
     assert set(re.findall(r"\$\{([A-Z_]+)", (FOLDER / "compose.yaml").read_text("utf-8"))) == example

@@ -37,6 +37,7 @@ FOREIGN_OPTIONS: Final = {
     **dict.fromkeys(("--no-deps", "--target", "--wheel-dir"), "of pip"),
     "--deploy": "of manage.py check",
     "--pool": "of celery worker",
+    "--build": "of docker compose up",
 }
 FOREIGN_NAMES: Final = {
     "AsReceived": "a schema of our OpenAPI document",
