@@ -339,6 +339,29 @@ def test_a_store_that_is_closed_meanwhile_ends_what_has_begun(postgres_with_sche
     assert found.document == b'"new"'
 
 
+def test_where_the_database_gives_no_more_connections_those_in_use_are_waited_for(
+    private_postgres: PrivatePostgres,
+) -> None:
+    async def work(store: SqlStore, url: str) -> list[int]:
+        await put(store, record())
+        async with locked(url) as free:
+            waiting = [asyncio.create_task(put(store, record(), session(f"S{each}"))) for each in range(5)]
+            await until(free, WAITING, 2)
+        return await asyncio.gather(*waiting)
+
+    with private_postgres.database() as url:
+        store = SqlStore(url)
+        store.upgrade()
+        store.close()
+        plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(plain, autocommit=True) as connection:
+            connection.execute("CREATE ROLE few LOGIN CONNECTION LIMIT 2")
+            connection.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO few")
+            connection.execute("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO few")
+        few = make_url(url).set(username="few").render_as_string(hide_password=False)
+        assert run(few, lambda store: work(store, url)) == [threading.get_ident()] * 5
+
+
 def test_loops_that_have_ended_keep_no_connections(postgres_with_schema: str) -> None:
     """Also where garbage refers to them: an error that a flow answered, and with it the transaction."""
     store = SqlStore(named(postgres_with_schema))

@@ -23,12 +23,16 @@ import anyio
 from sqlalchemy import Connection, Engine, event
 
 from ocpi_emsp._bridge import in_thread
+from ocpi_emsp.errors import StoreFailed
 
 CONNECTIONS: Final = 8
 """Those that one event loop keeps. Each mostly waits for a commit, so more give hardly more requests per second."""
 LOOPS: Final = 3
 """Event loops that keep connections at once. The transactions of others run in threads, which give each connection
 back: of the 32 that the pool has (engine.py), 8 are left for all threads."""
+
+_PAUSE_SECONDS: Final = 1.0
+"""After a connection could not be opened, one fewer is in use for this time."""
 
 
 def may_await(engine: Engine) -> None:
@@ -45,9 +49,11 @@ def _open(_: object, __: object, arguments: Any, options: Any) -> Any:
 class OnLoops:
     """The connections of all event loops."""
 
-    def __init__(self, connect: Callable[[], Connection]) -> None:
-        """``connect`` opens a connection of the pool, in a thread."""
+    def __init__(self, connect: Callable[[], Connection], timeout: float) -> None:
+        """``connect`` opens a connection of the pool, in a thread; where it cannot, those in use are waited for,
+        ``timeout`` seconds."""
         self._connect = connect
+        self._timeout = timeout
         self._has_greenlets = importlib.util.find_spec("greenlet") is not None
         self._of_loop: dict[ReferenceType[asyncio.AbstractEventLoop], LoopConnections] = {}
 
@@ -59,7 +65,7 @@ class OnLoops:
         if found is None and self._has_greenlets and type(loop).add_reader is not asyncio.AbstractEventLoop.add_reader:
             self._close_ended()
             if len(self._of_loop) < LOOPS:
-                found = self._of_loop[ref(loop)] = LoopConnections(self._connect)
+                found = self._of_loop[ref(loop)] = LoopConnections(self._connect, self._timeout)
         return found
 
     def _close_ended(self) -> None:
@@ -79,24 +85,40 @@ class OnLoops:
 class LoopConnections:
     """The connections of one event loop."""
 
-    def __init__(self, connect: Callable[[], Connection]) -> None:
+    def __init__(self, connect: Callable[[], Connection], timeout: float) -> None:
         self._connect = connect
+        self._timeout = timeout
         self._idle = deque[LoopConnection]()
         self._free = anyio.Semaphore(CONNECTIONS, fast_acquire=True)  # asyncio's own would keep the loop alive
         self._closings = 0
+        self._taken = 0
 
     async def take(self) -> LoopConnection:
-        """A connection for one transaction. Waits until one is free. Raises what ``connect`` raises."""
-        await self._free.acquire()
-        try:
-            idle = self._idle_one()
-            return idle if idle is not None else await in_thread(self._opened)
-        except BaseException:
-            self._free.release()
-            raise
+        """A connection for one transaction. Waits until one is free. Raises what ``connect`` raises; where it raises
+        StoreFailed while others are in use, the database may have no more, so it first waits for one of them."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._timeout
+        while True:
+            await self._free.acquire()
+            try:
+                found = self._idle_one()
+                if found is None:
+                    found = await in_thread(self._opened)
+            except StoreFailed:
+                if not self._taken or loop.time() >= end:
+                    self._free.release()
+                    raise
+                loop.call_later(_PAUSE_SECONDS, self._free.release)
+            except BaseException:
+                self._free.release()
+                raise
+            else:
+                self._taken += 1
+                return found
 
     def give(self, taken: LoopConnection) -> None:
         """Give it back."""
+        self._taken -= 1
         if taken.is_lost:
             self.close()
         if taken.closings == self._closings:

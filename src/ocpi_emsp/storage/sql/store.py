@@ -109,7 +109,7 @@ class SqlStore:
         self._checkpoints = checkpoints(engine, self._writing, is_ours=isinstance(url_or_engine, str | URL))
         self._batches = WeakKeyDictionary[asyncio.AbstractEventLoop, Batches]()
         is_ours = isinstance(url_or_engine, str | URL)
-        self._on_loops = OnLoops(self._opened) if is_ours and may_prepare(engine) else None
+        self._on_loops = OnLoops(self._opened, lock_timeout) if is_ours and may_prepare(engine) else None
         self._checked = False
         self._host: ContextVar[Connection | AsyncConnection | None] = ContextVar("host", default=None)
 
