@@ -96,6 +96,8 @@ def test_settings_exist_and_each_value_is_in_the_example() -> None:
     example = set(re.findall(r"^([A-Z_]+)=", (FOLDER / "env.example").read_text("utf-8"), re.MULTILINE))
     assert set(re.findall(r"\$\{([A-Z_]+)", (FOLDER / "compose.yaml").read_text("utf-8"))) == example
     assert set(COMPOSE["x-emsp"]["environment"]) <= known_variables()
+    # Compose prefers the environment to .env, and some systems export these.
+    assert example.isdisjoint({"HOST", "HOSTNAME", "NAME", "PORT", "USER"})
     assert {name for name in example if name.startswith("OCPI_")} <= known_variables()
 
 
