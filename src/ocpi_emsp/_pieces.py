@@ -1,14 +1,14 @@
-"""A transaction as one piece of work: a flow enters one thread or greenlet for all of it, and leaves it at its end.
+"""A transaction as one piece of work: a flow runs in one thread or greenlet from its begin to its end.
 
 Rules of this module:
-- a flow awaits nothing inside a transaction but the transaction (ports.py): so all of it, the flow's own code between
-  the calls too, can run where a store may block; the rest of a flow, and every hook, runs on the event loop;
-- a flow is stepped by :func:`driven`, which a transaction asks for its piece at its begin, and for the way back at its
-  end; where nobody steps it so, each call of a transaction goes its own way;
-- a flow says whether its transactions are brief: a store may run those on the event loop (storage/sql/on_loop.py);
-- not used: a thread for each call of the store, which took a dozen changes of thread for a request and left half of the
-  requests per second;
-- a piece that has begun is done, also where its caller is cancelled: the cancellation comes after its commit or its
+- inside a transaction a flow awaits nothing but the transaction (ports.py). So all of it, with the flow's own code
+  between the calls, can run where a store may block. The rest of a flow, and every hook, runs on the event loop;
+- :func:`driven` steps a flow. A transaction asks it for its place when it begins, and to leave that place when it ends.
+  If nobody steps the flow, each call of a transaction is dispatched separately;
+- a flow says if its transactions are brief: a store may run those on the event loop (storage/sql/on_loop.py);
+- rejected: a thread for each call of the store. A request changed threads a dozen times, which halved the requests per
+  second;
+- a piece that has begun runs to its end even if its caller is cancelled: the cancellation follows the commit or the
   rollback, and no transaction stays open.
 """
 
@@ -46,7 +46,7 @@ class Piece(Protocol):
     """Where a transaction may block."""
 
     async def run(self, step: Step, *, briefly: bool) -> None:
-        """Call ``step`` there; ``briefly`` where it computes little, so that it may be done on the event loop."""
+        """Call ``step`` there; ``briefly``: it computes little, so the event loop may do it."""
 
     def apart(self) -> AbstractAsyncContextManager[LiftedTransaction]:
         """The transaction for a flow that is not driven: each call goes there on its own."""
@@ -175,8 +175,8 @@ async def driven_items(source: AsyncIterator[T]) -> AsyncIterator[T]:
 
 @frozen
 class Aside:
-    """Calls what takes long elsewhere. The flow that asks has something large, so the transactions that it opens from
-    then on are not brief."""
+    """Call slow functions elsewhere. A flow that asks for that has large data, so its later transactions are not
+    brief."""
 
     elsewhere: Callable[..., Awaitable[Any]]
 

@@ -1,9 +1,9 @@
 """Connections of psycopg for which an event loop can wait; threads use the same ones, so they are not its async ones.
 
 Rules of this module:
-- a connection is opened in a thread, and belongs to an event loop while it has a :class:`Direct`; what psycopg waits
-  for is then awaited, in the greenlet that asked;
-- one that was interrupted while it waited is closed: what it was to answer would be taken for the next answer.
+- a connection is opened in a thread. It belongs to an event loop while it has a :class:`Direct`: the greenlet that
+  calls psycopg then awaits what psycopg would block for;
+- a connection that was interrupted while it waited is closed: its answer would be taken for that of the next call.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class AwaitingConnection(Connection[Any]):
     """A connection that may belong to an event loop."""
 
     direct: Direct | None = None
-    """Where it does."""
+    """Set while the connection belongs to an event loop."""
 
     def wait(self, gen: Any, *args: Any, **named: Any) -> Any:
         """Wait until the generator of psycopg ends; see psycopg.Connection."""

@@ -1,16 +1,16 @@
-"""Statements that are sent to PostgreSQL together, while the event loop serves others: libpq, without a cursor.
+"""Send statements to PostgreSQL together, by libpq without a cursor, while the event loop serves others.
 
 Rules of this module:
 - all statements of one call take one round trip; they are executed in order, each on what was committed before;
-- it runs in a greenlet of SQLAlchemy, whose event loop waits for the answer. Nothing here blocks a thread;
-- statements are prepared, and belong to the connection; so it is for connections of our own, on which nobody else
-  forgets what is prepared;
+- it runs in a greenlet of SQLAlchemy, and the event loop waits for the answer. Nothing here blocks a thread;
+- statements are prepared, and belong to the connection. So this is for connections of our own: nobody else deallocates
+  what is prepared there;
 - the first statement that fails is raised as psycopg raises it, and those behind it are not executed;
-- a call that is interrupted leaves a connection that nobody can use: it is closed;
-- what it has no words for (an unusual value, many rows at once) is left to psycopg's cursor.
+- a connection whose call was interrupted is closed, since its next answer would belong to that call;
+- unusual values, and many rows at once, are left to psycopg's cursor.
 
-A cursor of psycopg takes as long for one statement as this takes for two, and a thread has to take the interpreter
-back after each step of an answer: with it a PATCH of an EVSE took 470 us of the processor, and takes 350 now.
+A cursor of psycopg takes as long for one statement as this module for two, and a thread must acquire the interpreter
+after each step of an answer. A PATCH of an EVSE took 470 us of processor time that way, and takes 350 us now.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Direct:
         self._prepared: dict[str, bytes] = {}
 
     def ask(self, asked: Sequence[Asked]) -> list[list[Any]] | None:
-        """Execute statements in one round trip: the rows that each gives. None where psycopg has to.
+        """Execute statements in one round trip. Return the rows of each, or None if psycopg has to execute them.
 
         Raises psycopg.Error.
         """

@@ -2,11 +2,11 @@
 
 Rules of this module:
 - a transaction runs in a greenlet of SQLAlchemy on the event loop, which serves others while the database works;
-- so it is for transactions that compute little: those of requests with small bodies. One that computes long would hold
-  up the loop, and runs in a thread (_pieces.py);
-- a loop keeps a few connections of the engine's pool, since what is prepared belongs to a connection. They are opened
-  in a thread, where psycopg waits for the server;
-- where a connection is lost, those that are idle are closed, too; the next transaction opens another.
+- only transactions that compute little run here: those of requests with small bodies. Longer ones would hold up the
+  loop, and run in threads (_pieces.py);
+- a loop keeps a few connections of the engine's pool, since prepared statements belong to a connection. They are opened
+  in a thread, because psycopg blocks until the server answers;
+- if a connection is lost, the idle ones are closed as well; the next transaction opens another.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from ocpi_emsp._bridge import in_thread
 from ocpi_emsp.errors import StoreFailed
 
 CONNECTIONS: Final = 8
-"""Those that one event loop keeps. Each mostly waits for a commit, so more give hardly more requests per second."""
+"""Connections that one event loop keeps. They mostly wait for commits, so more connections hardly serve more requests.
+"""
 LOOPS: Final = 3
 """Event loops that keep connections at once. The transactions of others run in threads, which give each connection
 back: of the 32 that the pool has (engine.py), 8 are left for all threads."""
@@ -50,16 +51,16 @@ class OnLoops:
     """The connections of all event loops."""
 
     def __init__(self, connect: Callable[[], Connection], timeout: float) -> None:
-        """``connect`` opens a connection of the pool, in a thread; where it cannot, those in use are waited for,
-        ``timeout`` seconds."""
+        """``connect`` opens a connection of the pool; it is called in a thread. If it fails, a loop waits up to
+        ``timeout`` seconds for a connection in use."""
         self._connect = connect
         self._timeout = timeout
         self._has_greenlets = importlib.util.find_spec("greenlet") is not None
         self._of_loop: dict[ReferenceType[asyncio.AbstractEventLoop], LoopConnections] = {}
 
     def here(self) -> LoopConnections | None:
-        """Those of the running loop; None where it cannot wait for a socket, as that of Windows, and where it is one of
-        too many."""
+        """Return those of the running loop; None if the loop cannot wait for sockets (Windows), or if too many loops
+        keep connections."""
         loop = asyncio.get_running_loop()
         found = self._of_loop.get(ref(loop))
         if found is None and self._has_greenlets and type(loop).add_reader is not asyncio.AbstractEventLoop.add_reader:
@@ -94,8 +95,8 @@ class LoopConnections:
         self._taken = 0
 
     async def take(self) -> LoopConnection:
-        """A connection for one transaction. Waits until one is free. Raises what ``connect`` raises; where it raises
-        StoreFailed while others are in use, the database may have no more, so it first waits for one of them."""
+        """Return a connection for one transaction; wait until one is free. Raises what ``connect`` raises. If that is
+        StoreFailed and others are in use, the database may have no more, so it waits for one of them first."""
         loop = asyncio.get_running_loop()
         end = loop.time() + self._timeout
         while True:
@@ -156,7 +157,7 @@ class LoopConnections:
 
 
 class LoopConnection:
-    """A connection that belongs to an event loop."""
+    """A connection that an event loop keeps."""
 
     def __init__(self, connection: Connection, driver: Any, closings: int) -> None:
         self.connection = connection
@@ -168,12 +169,12 @@ class LoopConnection:
 
     @property
     def is_lost(self) -> bool:
-        """Whether it cannot be used again."""
+        """True if it cannot be used again."""
         return bool(self._driver.closed) or self.connection.closed or self.connection.invalidated
 
     @property
     def has_news(self) -> bool:
-        """Whether the server said something while it was idle; mostly, that it has closed it."""
+        """True if the server sent something to the idle connection: mostly, that it has closed it."""
         return bool(self._socket.poll(0))
 
     def close(self) -> None:

@@ -1,14 +1,13 @@
 """Several statements in one round trip: PostgreSQL's pipeline, as psycopg has it.
 
 Rules of this module:
-- they are executed one after the other, each on what was committed before it began: what a statement locks, the next
-  one sees as it is then;
-- the first that fails is what is raised; those behind it are not executed;
-- a driver that has no pipeline, an older libpq, and a host that joined us in pipeline mode get them one by one;
-- in a thread it is for transactions of many records: a pipeline takes psycopg 40 us and the server 10 more than two
-  statements of one record, which is a third of them. To send BEGIN or COMMIT with a neighbour costs more than the
-  statement: 70 us of the client and 40 of the server, against a round trip. On an event loop direct.py costs nothing
-  of that.
+- the statements run one after the other, each on what was committed before it began: what one statement locks, the
+  next one reads as it is then;
+- the first statement that fails is raised; those behind it are not executed;
+- a driver without pipelines, an older libpq, and a host's connection in pipeline mode get the statements one by one;
+- in a thread this is for transactions of many records: a pipeline costs psycopg 40 us and the server 10 us, which is a
+  third of two statements for one record. Sending BEGIN or COMMIT with a neighbour costs 70 us of the client and 40 us
+  of the server, which is more than a round trip. On an event loop, direct.py has none of these costs.
 """
 
 from __future__ import annotations

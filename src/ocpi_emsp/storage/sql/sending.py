@@ -1,10 +1,10 @@
 """How the statements of one transaction go to its database: one by one, or several in one round trip.
 
 Rules of this module:
-- PostgreSQL: BEGIN goes with the first statement, and what is written last goes with the COMMIT, where the transaction
-  is one of many records (piped.py) or runs on an event loop (direct.py); else each statement goes on its own;
-- a lock goes with the statement behind it, where that can be: what the statement reads, it reads once the lock is held;
-- what a driver raises is translated here, once (engine.py).
+- PostgreSQL: if the transaction has many records (piped.py) or runs on an event loop (direct.py), BEGIN is sent with
+  the first statement, and the last writes with the COMMIT; otherwise each statement is sent by itself;
+- on an event loop a lock is sent with the statement behind it, which reads once the lock is held;
+- errors of the driver are translated here, once (engine.py).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Sending:
     """Sends the statements of one transaction over its connection."""
 
     def __init__(self, connection: Connection, lock: Prepared, *, begun: bool) -> None:
-        """``lock`` is the statement that locks a number; ``begun``: somebody else has begun, and commits."""
+        """``lock`` is the statement that locks a number; ``begun``: the caller has begun the transaction, and commits."""
         self.connection = connection
         self.begun = begun
         self.may_commit = not begun
@@ -111,8 +111,8 @@ class Sending:
             self._last.append(asked)
 
     def end(self, *, is_alone: bool) -> None:
-        """What is written from now on is all that is left; ``is_alone``: it is one statement, which the database
-        commits by itself."""
+        """Keep what is written from now on for :meth:`send_last`; with ``is_alone`` it is one statement, which the
+        database commits by itself."""
         if is_alone and not self.begun:
             self.begun = True
         elif self.pipes or self._sender is not None:

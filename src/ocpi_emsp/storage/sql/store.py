@@ -3,11 +3,11 @@
 Rules of this module:
 - one implementation, :class:`SqlTransaction`, over a blocking connection; under an AsyncEngine SQLAlchemy's own bridge
   (``run_sync``) runs the same code;
-- the schema is looked at once, before the first transaction: a new SQLite file gets it, anything else that differs is
-  SchemaMismatch, unless ``auto_upgrade``;
-- inside :meth:`SqlStore.joined` a transaction is a savepoint of the host's own, which the host commits;
+- the schema is checked once, before the first transaction: a new SQLite file gets the schema; any other difference is
+  SchemaMismatch, unless ``auto_upgrade`` is set;
+- inside :meth:`SqlStore.joined` a transaction is a savepoint in a transaction of the host, which the host commits;
 - listeners are notified of written commands (PostgreSQL, see announcements.py); SQLite does not notify;
-- whether parties that were read still stand is known without a statement in a transaction (see party_watch.py).
+- party_watch.py knows if parties that were read are unchanged, without a statement in a transaction.
 """
 
 from __future__ import annotations
