@@ -26,7 +26,7 @@ class Sending:
     """Sends the statements of one transaction over its connection."""
 
     def __init__(self, connection: Connection, lock: Prepared, *, begun: bool) -> None:
-        """``lock`` is the statement that locks a number; ``begun``: the caller has begun the transaction, and commits."""
+        """``lock`` is the statement that locks a number; ``begun``: the caller has begun, and commits."""
         self.connection = connection
         self.begun = begun
         self.may_commit = not begun
