@@ -106,10 +106,13 @@ class LoopConnections:
                 if found is None:
                     found = await in_thread(self._opened)
             except StoreFailed:
-                if not self._taken or loop.time() >= end:
+                if not (self._taken or self._idle) or loop.time() >= end:
                     self._free.release()
                     raise
-                loop.call_later(_PAUSE_SECONDS, self._free.release)
+                if self._idle:  # it was given back meanwhile
+                    self._free.release()
+                else:
+                    loop.call_later(_PAUSE_SECONDS, self._free.release)
             except BaseException:
                 self._free.release()
                 raise
