@@ -93,14 +93,13 @@ class Direct:
 
     def _results(self, new: Sequence[str], sent: Sequence[tuple[str, Parameters]]) -> list[Any]:
         """What comes of statements, those that have to be prepared first before the others."""
-        libpq, names = self._libpq, dict(self._prepared)
+        libpq, names = self._libpq, {text: b"ocpi_emsp_%d" % next(_numbers) for text in new}
         try:
             libpq.enter_pipeline_mode()
             for text in new:
-                names[text] = b"ocpi_emsp_%d" % next(_numbers)
                 libpq.send_prepare(names[text], _numbered(text).text.encode(self._encoding))
             for text, parameters in sent:
-                libpq.send_query_prepared(names[text], parameters)
+                libpq.send_query_prepared(self._prepared.get(text) or names[text], parameters)
             libpq.pipeline_sync()
             results = await_only(_received(libpq))
             if libpq.status == ConnStatus.OK:
